@@ -1,0 +1,16 @@
+{#- Days are UTC whatever the session's time zone is. -#}
+
+{#- The UTC date on which a moment (timestamptz) falls. -#}
+{% macro utc_date(moment) -%}
+    cast({{ moment }} at time zone 'UTC' as date)
+{%- endmacro %}
+
+{#- The midnight (timestamptz) at which a UTC day is over. -#}
+{% macro day_end(day) -%}
+    (cast({{ day }} + 1 as timestamp) at time zone 'UTC')
+{%- endmacro %}
+
+{#- A number of days as 24-hour spans: a calendar interval would depend on the session's zone. -#}
+{% macro days_long(days) -%}
+    to_hours(24 * {{ days }})
+{%- endmacro %}

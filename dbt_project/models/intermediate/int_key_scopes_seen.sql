@@ -1,0 +1,78 @@
+{{ config(materialized='table') }}
+
+with collections as (
+    select * from {{ ref('stg_openai__collections') }}
+),
+
+costs as (
+    select * from {{ ref('stg_openai__costs') }}
+),
+
+listed_projects as (
+    select * from {{ ref('stg_openai__projects') }}
+),
+
+readings as (
+    select
+        key_fingerprint,
+        organization_id,
+        revision_id,
+        max(collected_at) as last_seen_at
+    from collections
+    where status = 'ok'
+    group by all
+),
+
+-- The only pass over all rows of all revisions.
+revision_scopes as (
+    select distinct
+        revision_id,
+        organization_id,
+        organization_name,
+        openai_project_id,
+        openai_project_name
+    from costs
+),
+
+seen as (
+    select
+        readings.key_fingerprint,
+        revision_scopes.organization_id,
+        revision_scopes.organization_name,
+        revision_scopes.openai_project_id,
+        revision_scopes.openai_project_name,
+        false as is_listing,
+        readings.last_seen_at
+    from readings
+    inner join revision_scopes on readings.revision_id = revision_scopes.revision_id
+
+    union all by name
+
+    select
+        key_fingerprint,
+        organization_id,
+        false as is_listing,
+        last_seen_at
+    from readings
+
+    union all by name
+
+    select
+        key_fingerprint,
+        openai_project_id,
+        openai_project_name,
+        true as is_listing,
+        collected_at as last_seen_at
+    from listed_projects
+)
+
+select
+    key_fingerprint,
+    organization_id,
+    organization_name,
+    openai_project_id,
+    openai_project_name,
+    is_listing,
+    max(last_seen_at) as last_seen_at
+from seen
+group by all

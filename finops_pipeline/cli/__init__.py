@@ -1,0 +1,1 @@
+"""The `finops` command: one module per command group, each a thin layer."""

@@ -1,0 +1,161 @@
+"""`finops demo`: the whole way, against a simulated company, with data and keys of its own."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, localcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from finops_pipeline.errors import FinopsError
+from finops_pipeline.settings import ExplicitSettings, Settings
+
+if TYPE_CHECKING:
+    from finops_pipeline.simulator import Scenario, SimulatedServer
+
+DEMO_FOLDER = Path("demo_data")
+SCENARIO_FILE = DEMO_FOLDER / "scenario.json"
+_MARKER = DEMO_FOLDER / "made-by-finops-demo"
+
+_WHERE_IT_WENT = """
+SELECT t.team_name, p.project_name, sum(c.cost) AS cost, c.currency,
+  sum(c.cost) FILTER (WHERE NOT c.is_settled) AS provisional
+FROM fct_project_daily_costs AS c
+INNER JOIN dim_teams AS t USING (team_id)
+INNER JOIN dim_projects AS p ON p.project_id = c.project_id
+GROUP BY ALL ORDER BY c.currency, cost DESC
+"""
+
+
+def demo_settings(base_url: str) -> Settings:
+    """Settings of the demonstration: its own folder and key file, nothing from the environment."""
+    return ExplicitSettings(
+        data_dir=DEMO_FOLDER / "data",
+        key_file=DEMO_FOLDER / "key" / "key",
+        openai_base_url=base_url,
+    )
+
+
+def demo() -> None:
+    """Collect, build and publish four months of a simulated company, and show where they went."""
+    from finops_pipeline.simulator import Scenario, SimulatedServer
+
+    began = time.monotonic()
+    _fresh_folder()
+    scenario = Scenario.demo()
+    SCENARIO_FILE.write_text(scenario.model_dump_json(indent=2))
+    with SimulatedServer(scenario) as server:
+        settings = demo_settings(server.base_url)
+        _register(settings, scenario)
+        _run(settings, scenario)
+        _show(settings, server, seconds=time.monotonic() - began)
+
+
+def _fresh_folder() -> None:
+    if DEMO_FOLDER.exists():
+        if not _MARKER.exists():
+            raise FinopsError(
+                f"The folder {DEMO_FOLDER.absolute()} was not made by the demonstration.",
+                "Move it away; the demonstration begins with an empty folder of that name.",
+            )
+        shutil.rmtree(DEMO_FOLDER)
+    DEMO_FOLDER.mkdir()
+    _MARKER.touch()
+
+
+def _register(settings: Settings, scenario: Scenario) -> None:
+    from finops_pipeline.registry import open_registry
+
+    with open_registry(settings) as registry:
+        for team in scenario.registration.teams:
+            registry.add_team(
+                team.team_id,
+                team_name=team.name,
+                cost_center=team.cost_center,
+                owner_email=team.owner_email,
+            )
+            registry.register_key(team.team_id, team.admin_key)
+        for project in scenario.registration.projects:
+            registry.add_project(
+                project.project_id,
+                team_id=project.team_id,
+                openai_project_id=project.openai_project_id,
+                project_name=project.name,
+                environment=project.environment,
+            )
+
+
+def _run(settings: Settings, scenario: Scenario) -> None:
+    from finops_pipeline.cli.progress import run_progress
+    from finops_pipeline.orchestration import Pipeline
+    from finops_pipeline.orchestration.instance import open_instance
+    from finops_pipeline.orchestration.run import DateRange, Runner
+
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    with run_progress() as progress:
+        with progress.phase("Starting"):
+            pipeline = replace(
+                Pipeline.from_settings(settings),
+                on_collect=progress.collecting,
+                on_node=progress.node_finished,
+            )
+            runner = Runner(pipeline, open_instance(settings))
+        with progress.phase(f"Collecting {scenario.start} to {yesterday}"):
+            collection = runner.collect(DateRange(scenario.start, yesterday))
+        with progress.phase("Building and publishing"):
+            runner.build()
+    for team, reason in collection.failed_teams.items():
+        raise FinopsError(f"Team {team} could not be collected: {reason}")
+
+
+def _show(settings: Settings, server: SimulatedServer, *, seconds: float) -> None:
+    """The closing table, checked against what the simulated company was really billed.
+
+    Raises:
+        FinopsError: the two totals differ in any digit.
+    """
+    import duckdb
+    from rich.console import Console
+    from rich.table import Table
+
+    with duckdb.connect(str(settings.marts_path), read_only=True) as marts:
+        rows = marts.execute(_WHERE_IT_WENT).fetchall()
+    today = datetime.now(UTC).date()
+    truth = server.control.totals(end=today)
+    with localcontext(prec=60):
+        total = sum((row[2] for row in rows), Decimal(0))
+        billed = sum((each.amount for each in truth), Decimal(0))
+        provisional = sum((row[4] or Decimal(0) for row in rows), Decimal(0))
+
+    console = Console()
+    table = Table(title=f"Where the money went, {server.scenario.start} to yesterday (UTC)")
+    table.add_column("team")
+    table.add_column("project")
+    table.add_column("cost", justify="right")
+    table.add_column("")
+    for team, project, cost, currency, _ in rows:
+        table.add_row(team, project, f"{cost:,.2f}", currency)
+    table.add_section()
+    table.add_row("total", "", f"{total:f}", "USD")
+    table.add_row("billed by the simulated OpenAI", "", f"{billed:f}", "USD")
+    console.print(table)
+    if total != billed:
+        raise FinopsError("The two totals differ.", "This is a defect: please report it.")
+    console.print(
+        f"Equal to the last digit. {provisional:,.2f} USD of it is provisional: those days are "
+        f"read again until they have settled. All of this took {seconds:.0f} s."
+    )
+    console.print(
+        "\nOpen next:\n"
+        "  make ui                                            the assets, runs and checks\n"
+        f"  FINOPS_DATA_DIR={settings.data_dir.relative_to(Path.cwd())} .venv/bin/finops costs "
+        "daily      what each team spent\n"
+        f"  FINOPS_DATA_DIR={settings.data_dir.relative_to(Path.cwd())} .venv/bin/finops query "
+        '"FROM rpt_unallocated_costs"\n'
+        f"  {settings.marts_path.relative_to(Path.cwd())}                        the marts, for "
+        "any DuckDB client (read-only)",
+        highlight=False,
+    )

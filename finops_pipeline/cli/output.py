@@ -1,0 +1,95 @@
+"""What every command shares: results as a table or as JSON on standard output, warnings beside."""
+
+from __future__ import annotations
+
+import json as json_format
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+_PIPE_WIDTH = 10_000
+"""Columns when standard output is no terminal: nothing is cut for want of room."""
+
+
+def emit(
+    rows: Sequence[Mapping[str, object]], columns: Sequence[str], *, json: bool, title: str
+) -> None:
+    """Print a listing: a table, or a JSON list of objects with exactly these columns.
+
+    In JSON, times and days are ISO 8601 texts and decimals are texts with all their digits.
+    """
+    chosen = [{column: row[column] for column in columns} for row in rows]
+    if json:
+        _print_json(chosen)
+    else:
+        _print_table(chosen, columns, title)
+
+
+def emit_one(
+    row: Mapping[str, object], columns: Sequence[str], *, json: bool, sentence: str
+) -> None:
+    """Print the result of a change: the sentence, or the changed thing as one JSON object."""
+    if json:
+        _print_json({column: row[column] for column in columns})
+    else:
+        typer.echo(sentence)
+
+
+def warn(text: str) -> None:
+    """Say something on standard error that does not stop the command."""
+    typer.echo(f"Warning: {text}", err=True)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(
+        json_format.dumps(value, default=_as_json, ensure_ascii=False, allow_nan=False, indent=2)
+    )
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value:f}"
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+def _print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    for column in columns:
+        is_number = any(isinstance(row[column], Decimal | int) for row in rows)
+        is_flag = any(isinstance(row[column], bool) for row in rows)
+        table.add_column(
+            Text(column), justify="right" if is_number and not is_flag else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*(Text(_as_text(row[column])) for column in columns))
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    Console(file=sys.stdout, width=width).print(table)
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={part}" for name, part in value.items())
+    # A name from elsewhere must not steer the terminal.
+    return "".join(
+        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
+    )

@@ -1,0 +1,200 @@
+"""One collection: all teams at once, streamed into a few loads, each visible on its own.
+
+Teams are read in threads and hand over batches through a short queue; the calling thread loads
+them. A range becomes a load about every half million rows or thirty seconds, so a run that is
+stopped loses little, and running it again repeats only what had not landed.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+from finops_pipeline.ingestion.ledger import read_ledger
+from finops_pipeline.ingestion.loading import Loader, create_raw_tables
+from finops_pipeline.ingestion.outcome import Collection, TeamOutcome
+from finops_pipeline.ingestion.reading import ENDPOINT, Batch, ClientFactory, Keys, TeamReading
+from finops_pipeline.registry import CollectableTeam
+from finops_pipeline.warehouse.warehouse import Warehouse
+
+_LOAD_ROWS = 500_000
+_LOAD_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a collection is.
+
+    Attributes:
+        teams / teams_done: Teams to read, and read to their end.
+        buckets / buckets_done: (team, day) buckets to read, and read or failed.
+        rows: New rows so far.
+        loads: Loads made visible so far.
+    """
+
+    teams: int
+    teams_done: int
+    buckets: int
+    buckets_done: int
+    rows: int
+    loads: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def collect_costs(
+    *,
+    warehouse: Warehouse,
+    teams: Sequence[CollectableTeam],
+    keys: Keys,
+    make_client: ClientFactory,
+    start: date,
+    end: date,
+    run_id: str,
+    concurrency: int,
+    on_progress: OnProgress = lambda progress: None,
+) -> Collection:
+    """Read the costs of ``teams`` from ``start`` to ``end`` (UTC days, both inclusive).
+
+    Each team fails alone: what went wrong is in the ledger and in the result. Rows land only
+    where the content of a bucket is new.
+
+    Raises:
+        FinopsError: the warehouse cannot be opened, or somebody else held it for too long.
+    """
+    create_raw_tables(warehouse)
+    with warehouse.writing("reading the ledger"), warehouse.connect() as connection:
+        ledger = read_ledger(connection, ENDPOINT, [team.team_id for team in teams], start, end)
+    readings = [
+        TeamReading(
+            team,
+            start=start,
+            end=end,
+            run_id=run_id,
+            ledger=ledger,
+            keys=keys,
+            make_client=make_client,
+        )
+        for team in teams
+    ]
+    collection = Collection(run_id)
+
+    def tell() -> None:
+        on_progress(
+            Progress(
+                teams=len(teams),
+                teams_done=len(collection.teams),
+                buckets=len(teams) * ((end - start).days + 1),
+                buckets_done=len(collection.buckets),
+                rows=collection.rows_landed,
+                loads=collection.loads,
+            )
+        )
+
+    tell()
+    with warehouse.scratch_folder() as folder, _read_all(readings, concurrency) as stream:
+        loader = Loader(warehouse, folder)
+        while first := stream.next():
+            loader.load(_recorded(stream.chunk(first), collection, tell))
+            collection.loads += 1
+            tell()
+    return collection
+
+
+def _recorded(
+    items: Iterator[Batch | TeamOutcome], collection: Collection, tell: Callable[[], None]
+) -> Iterator[Batch]:
+    for item in items:
+        if isinstance(item, TeamOutcome):
+            collection.teams.append(item)
+        else:
+            collection.buckets.extend(item.buckets)
+            collection.rows_landed += item.cost_rows
+            yield item
+        tell()
+
+
+class _Stream:
+    """Batches and team outcomes as the teams' threads produce them."""
+
+    def __init__(self, readings: int, depth: int) -> None:
+        self._queue: queue.Queue[Batch | TeamOutcome | BaseException] = queue.Queue(depth)
+        self._unfinished = readings
+        self._stopped = threading.Event()
+
+    def put(self, item: Batch | TeamOutcome | BaseException) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._queue.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+        raise _StoppedError
+
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def next(self, timeout: float | None = None) -> Batch | TeamOutcome | None:
+        """The next item; none when every team is through, or after ``timeout`` seconds.
+
+        An exception in a team's thread is raised here.
+        """
+        if not self._unfinished:
+            return None
+        try:
+            item = self._queue.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(item, BaseException):
+            raise item
+        if isinstance(item, TeamOutcome):
+            self._unfinished -= 1
+        return item
+
+    def chunk(self, first: Batch | TeamOutcome) -> Iterator[Batch | TeamOutcome]:
+        """``first`` and what follows it, up to the size and age of one load."""
+        deadline = time.monotonic() + _LOAD_SECONDS
+        rows = 0
+        item: Batch | TeamOutcome | None = first
+        while item is not None:
+            yield item
+            rows += item.cost_rows if isinstance(item, Batch) else 0
+            remaining = deadline - time.monotonic()
+            if rows >= _LOAD_ROWS or remaining <= 0:
+                return
+            item = self.next(remaining)
+
+
+class _StoppedError(Exception):
+    """The collection was stopped while a team was still being read."""
+
+
+@contextmanager
+def _read_all(readings: Sequence[TeamReading], concurrency: int) -> Iterator[_Stream]:
+    stream = _Stream(len(readings), depth=concurrency)
+
+    def read(reading: TeamReading) -> None:
+        try:
+            for batch in reading.batches():
+                stream.put(batch)
+            stream.put(reading.outcome)
+        except _StoppedError:
+            return
+        except BaseException as error:
+            stream.put(error)
+
+    executor = ThreadPoolExecutor(max_workers=concurrency, thread_name_prefix="collect")
+    try:
+        for reading in readings:
+            executor.submit(read, reading)
+        yield stream
+    finally:
+        stream.stop()
+        executor.shutdown(wait=True, cancel_futures=True)

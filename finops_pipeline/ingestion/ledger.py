@@ -1,0 +1,95 @@
+"""What earlier collections know: read from the ledger before the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import duckdb
+
+_KNOWN_BUCKETS = """
+SELECT team_id, cost_date, content_hash, query_signature, revision_id
+FROM raw.collections
+WHERE endpoint = $endpoint AND status = 'ok'
+  AND team_id IN (SELECT unnest($teams)) AND cost_date BETWEEN $start AND $end
+  AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
+QUALIFY row_number() OVER (
+  PARTITION BY team_id, cost_date ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
+) = 1
+"""
+
+_LARGEST_BUCKETS = """
+SELECT team_id, max(row_count)
+FROM raw.collections
+WHERE endpoint = $endpoint AND status = 'ok' AND team_id IN (SELECT unnest($teams))
+  AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
+GROUP BY team_id
+"""
+
+_KNOWN_PROJECTS = """
+SELECT team_id, key_fingerprint, project_id, project_name, status
+FROM raw.openai_projects
+WHERE team_id IN (SELECT unnest($teams))
+  AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
+QUALIFY row_number() OVER (
+  PARTITION BY team_id, key_fingerprint, project_id ORDER BY collected_at DESC
+) = 1
+"""
+
+
+@dataclass(frozen=True)
+class KnownContent:
+    """The content of a bucket at its newest successful reading, and the revision that holds it."""
+
+    content_hash: str
+    query_signature: str
+    revision_id: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What complete loads hold about some teams and days.
+
+    It may be outdated by the time it is used, which does no harm: an entry names the revision
+    that it read, and the newest reading wins whatever landed in between.
+
+    Attributes:
+        content: Per (team, day).
+        rows_per_bucket: The largest number of rows of any bucket of the team.
+        project_names: (team, key fingerprint, OpenAI project) → (name, status).
+    """
+
+    content: dict[tuple[str, date], KnownContent] = field(default_factory=dict)
+    rows_per_bucket: dict[str, int] = field(default_factory=dict)
+    project_names: dict[tuple[str, str, str], tuple[str | None, str | None]] = field(
+        default_factory=dict
+    )
+
+
+def read_ledger(
+    connection: duckdb.DuckDBPyConnection,
+    endpoint: str,
+    teams: Sequence[str],
+    start: date,
+    end: date,
+) -> Ledger:
+    """Read what is known of ``teams`` from ``start`` to ``end``, both inclusive (UTC days)."""
+    scope = {"teams": list(teams)}
+    bucket_scope = {**scope, "endpoint": endpoint}
+    window = {**bucket_scope, "start": start, "end": end}
+    return Ledger(
+        content={
+            (team, day): KnownContent(content_hash, signature, revision)
+            for team, day, content_hash, signature, revision in connection.execute(
+                _KNOWN_BUCKETS, window
+            ).fetchall()
+        },
+        rows_per_bucket=dict(connection.execute(_LARGEST_BUCKETS, bucket_scope).fetchall()),
+        project_names={
+            (team, fingerprint, project): (name, status)
+            for team, fingerprint, project, name, status in connection.execute(
+                _KNOWN_PROJECTS, scope
+            ).fetchall()
+        },
+    )

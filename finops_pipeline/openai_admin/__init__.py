@@ -1,0 +1,24 @@
+"""OpenAI's organization API: costs and projects, strictly paged, as Arrow.
+
+Knows no database, no scheduler and no registry: it takes a base URL and a way to get the key.
+"""
+
+from __future__ import annotations
+
+from finops_pipeline.openai_admin.arrow import COSTS_SCHEMA
+from finops_pipeline.openai_admin.client import AdminClient
+from finops_pipeline.openai_admin.costs import CostsBucket, CostsPage
+from finops_pipeline.openai_admin.errors import OpenAIError, Reason
+from finops_pipeline.openai_admin.projects import Project
+from finops_pipeline.openai_admin.transport import RetryPolicy
+
+__all__ = [
+    "COSTS_SCHEMA",
+    "AdminClient",
+    "CostsBucket",
+    "CostsPage",
+    "OpenAIError",
+    "Project",
+    "Reason",
+    "RetryPolicy",
+]

@@ -1,0 +1,183 @@
+"""The dbt models as assets, their tests as checks, and the published file."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtProject,
+    dbt_assets,
+)
+
+from finops_pipeline.errors import FinopsError
+from finops_pipeline.ingestion.loading import create_raw_tables
+from finops_pipeline.ingestion.registry_tables import land_registry
+from finops_pipeline.orchestration.costs import COSTS_KEY
+from finops_pipeline.orchestration.jobs import after_collecting
+from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.warehouse import publishing
+from finops_pipeline.warehouse.dbt import read_manifest
+
+if TYPE_CHECKING:
+    from dbt.contracts.results import RunResult
+
+REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
+PUBLISHED_KEY = dg.AssetKey(["published_marts"])
+
+_REGISTRY_TABLES = frozenset({"teams", "projects", "project_ownership", "keys", "build_settings"})
+_PASSED = frozenset({"success", "pass", "warn"})
+
+
+class Translator(DagsterDbtTranslator):
+    """Names and groups of the models; sources become the assets that land them."""
+
+    def __init__(self) -> None:
+        # Several raw tables are landed by one asset, on purpose.
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None
+    ) -> dg.AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if unique_id.startswith("source."):
+            name = manifest["sources"][unique_id]["name"]
+            return spec.replace_attributes(
+                key=REGISTRY_KEY if name in _REGISTRY_TABLES else COSTS_KEY
+            )
+        layer = manifest["nodes"][unique_id]["fqn"][1]
+        return spec.replace_attributes(
+            key=dg.AssetKey([layer, spec.key.path[-1]]),
+            group_name=layer,
+            automation_condition=after_collecting(),
+        )
+
+
+def registry_asset() -> dg.AssetSpec:
+    """The registry as each build lands it; no run of its own makes it."""
+    return dg.AssetSpec(
+        REGISTRY_KEY,
+        description=(
+            "Teams, projects, ownership, keys (without key material) and the build's settings, "
+            "landed anew by every build."
+        ),
+        group_name="raw",
+        kinds={"sqlite", "duckdb"},
+    )
+
+
+def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
+    """All dbt models, built and tested in a working copy of the published file."""
+    manifest = read_manifest(pipeline.dbt.manifest())
+    translator = Translator()
+
+    @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
+    def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        selected = context.selected_asset_keys
+        everything = selected >= context.assets_def.keys
+        names = [] if everything else [key.path[-1] for key in selected]
+        started = datetime.now(UTC)
+        try:
+            create_raw_tables(pipeline.warehouse)
+            with pipeline.open_registry() as registry:
+                snapshot = registry.snapshot()
+            with pipeline.warehouse.writing("building marts"):
+                landed = land_registry(
+                    pipeline.warehouse,
+                    snapshot,
+                    pipeline.settings,
+                    run_id=context.run_id,
+                    built_at=started,
+                )
+                publishing.start_building(pipeline.warehouse.marts_path)
+                results = pipeline.dbt.build(names, on_node=pipeline.on_node)
+                failures = [result for result in results if result.status not in _PASSED]
+                if everything and not failures:
+                    publishing.finish_building(pipeline.warehouse.marts_path, context.run_id)
+        except FinopsError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        context.log_event(dg.AssetObservation(REGISTRY_KEY, metadata=landed))
+        yield from _events(context, results)
+        if failures:
+            raise dg.Failure(_explained(failures), allow_retries=False)
+
+    return models
+
+
+def _events(context: dg.AssetExecutionContext, results: "list[RunResult]") -> Iterator[Any]:
+    asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
+    check_keys = {key.name: key for key in context.selected_asset_check_keys}
+    for result in results:
+        node = result.node
+        if node.resource_type == "test" and node.name in check_keys and result.status != "skipped":
+            key = check_keys[node.name]
+            yield dg.AssetCheckResult(
+                asset_key=key.asset_key,
+                check_name=key.name,
+                passed=result.status == "pass",
+                severity=(
+                    dg.AssetCheckSeverity.WARN
+                    if result.status == "warn"
+                    else dg.AssetCheckSeverity.ERROR
+                ),
+                description=result.message,
+                metadata={"failing_rows": result.failures or 0},
+            )
+        elif node.resource_type == "model" and result.status == "success":
+            yield dg.MaterializeResult(
+                asset_key=asset_keys[node.name],
+                metadata={"seconds": round(result.execution_time, 3)},
+            )
+
+
+def _explained(failures: "list[RunResult]") -> str:
+    broken = [result for result in failures if result.status != "skipped"]
+    first = broken[0] if broken else failures[0]
+    return (
+        f"{len(broken)} models or tests failed, so nothing was published; the marts stay as they "
+        f"were. First: {first.node.name}: {first.message}"
+    )
+
+
+def build_published_asset(pipeline: Pipeline, models: dg.AssetsDefinition) -> dg.AssetsDefinition:
+    """The file that people read."""
+
+    @dg.asset(
+        key=PUBLISHED_KEY,
+        deps=[key for key in models.keys if key.path[0] == "marts"],
+        group_name="published",
+        kinds={"duckdb"},
+        description=(
+            "`marts.duckdb`: the finished build, moved into place in one step. Readers never "
+            "wait for the pipeline and never see half a build."
+        ),
+        automation_condition=after_collecting(),
+    )
+    def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        try:
+            with pipeline.warehouse.writing("publishing marts"):
+                published = publishing.publish(pipeline.warehouse.marts_path, context.run_id)
+        except FinopsError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        return dg.MaterializeResult(
+            metadata={
+                "file": dg.MetadataValue.path(pipeline.warehouse.marts_path),
+                "size_bytes": published.size_bytes,
+                "built_by_run": dg.MetadataValue.dagster_run(published.run_id),
+                "built_at": dg.MetadataValue.timestamp(published.built_at),
+                "superseded_by_later_build": published.superseded,
+                "rows": dg.MetadataValue.table(
+                    [
+                        dg.TableRecord({"table": name, "rows": rows})
+                        for name, rows in published.rows.items()
+                    ],
+                    schema=dg.TableSchema(
+                        [dg.TableColumn("table", "string"), dg.TableColumn("rows", "int")]
+                    ),
+                ),
+            }
+        )
+
+    return published_marts

@@ -1,0 +1,59 @@
+"""What every asset works with.
+
+Assets close over one :class:`Pipeline` instead of taking Dagster resources, because a resource's
+fields can be changed by anyone who may open the launchpad: a key could be sent to another host,
+or another program started in dbt's place. A run chooses days and teams, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from finops_pipeline.ingestion.collect import OnProgress
+from finops_pipeline.ingestion.outcome import Collection
+from finops_pipeline.ingestion.reading import ClientFactory
+from finops_pipeline.openai_admin import AdminClient
+from finops_pipeline.registry import Registry, open_registry
+from finops_pipeline.settings import Settings
+from finops_pipeline.warehouse.dbt import Dbt
+from finops_pipeline.warehouse.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The parts of the pipeline that the assets use; tests replace single ones.
+
+    Attributes:
+        open_registry: Called by each run, so that loading the definitions needs no registry.
+        on_collect: Told how far a collection is.
+        on_collected: Given the result of each collection.
+        on_node: Told the name of each dbt model or test as it finishes.
+    """
+
+    settings: Settings
+    warehouse: Warehouse
+    dbt: Dbt
+    open_registry: Callable[[], Registry]
+    make_client: ClientFactory
+    on_collect: OnProgress = field(default=lambda progress: None)
+    on_collected: Callable[[Collection], None] = field(default=lambda collection: None)
+    on_node: Callable[[str], None] = field(default=lambda name: None)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Pipeline:
+        """The pipeline as production runs it. Opens nothing."""
+        warehouse = Warehouse.from_settings(settings)
+
+        def make_client(team_id: str, api_key: Callable[[], str]) -> AdminClient:
+            return AdminClient(
+                team_id=team_id, base_url=settings.openai_base_url, api_key=api_key
+            )
+
+        return cls(
+            settings=settings,
+            warehouse=warehouse,
+            dbt=Dbt(warehouse),
+            open_registry=lambda: open_registry(settings),
+            make_client=make_client,
+        )

@@ -1,0 +1,104 @@
+"""The jobs in one process, as the command line runs them: collect some days, then build."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+
+import dagster as dg
+
+from finops_pipeline.errors import FinopsError
+from finops_pipeline.ingestion.outcome import Collection
+from finops_pipeline.orchestration.build import build_definitions
+from finops_pipeline.orchestration.costs import COSTS_OP
+from finops_pipeline.orchestration.instance import run_tags
+from finops_pipeline.orchestration.jobs import BUILD, COLLECT
+from finops_pipeline.orchestration.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class DateRange:
+    """UTC days, both inclusive."""
+
+    start: date
+    end: date
+
+
+class Runner:
+    """Runs the jobs of one pipeline in this process and records them on the instance.
+
+    Args:
+        console_level: What Dagster's own log prints: ``CRITICAL`` for nothing in practice.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, instance: dg.DagsterInstance, *, console_level: str = "CRITICAL"
+    ) -> None:
+        self._collections: list[Collection] = []
+        self._definitions = build_definitions(
+            replace(pipeline, on_collected=self._collections.append)
+        )
+        self._instance = instance
+        self._console_level = console_level
+
+    def collect(self, days: DateRange, teams: Sequence[str] = ()) -> Collection:
+        """Run the job ``collect``; teams that failed are in the result.
+
+        Raises:
+            FinopsError: nothing was collected, because the run itself could not work.
+        """
+        self._collections.clear()
+        config = {"ops": {COSTS_OP: {"config": {"teams": list(teams)}}}}
+        result = self._execute(
+            COLLECT,
+            config,
+            {
+                "dagster/asset_partition_range_start": days.start.isoformat(),
+                "dagster/asset_partition_range_end": days.end.isoformat(),
+            },
+        )
+        if not self._collections:
+            raise _failure(result, COLLECT)
+        return self._collections[0]
+
+    def build(self) -> None:
+        """Run the job ``build``: models, tests, publishing.
+
+        Raises:
+            FinopsError: a model or a test failed; the published file stays as it was.
+        """
+        result = self._execute(BUILD, {}, {})
+        if not result.success:
+            raise _failure(result, BUILD)
+
+    def _execute(
+        self, job: str, config: dict[str, object], tags: dict[str, str]
+    ) -> dg.ExecuteInProcessResult:
+        return self._definitions.resolve_job_def(job).execute_in_process(
+            instance=self._instance,
+            raise_on_error=False,
+            tags={**tags, **run_tags()},
+            run_config={
+                **config,
+                "loggers": {"console": {"config": {"log_level": self._console_level}}},
+            },
+        )
+
+
+def _failure(result: dg.ExecuteInProcessResult, job: str) -> FinopsError:
+    for event in result.all_events:
+        if event.is_step_failure:
+            data = event.step_failure_data
+            if data.user_failure_data and data.user_failure_data.description:
+                return FinopsError(data.user_failure_data.description)
+            if data.error:
+                cause = data.error.cause or data.error
+                return FinopsError(
+                    f"The job {job} broke off in {event.step_key}: "
+                    f"{cause.message.strip().splitlines()[0]}",
+                    f"The whole log is in the Dagster UI under run {result.run_id}.",
+                )
+    return FinopsError(
+        f"The job {job} did not succeed.", f"See run {result.run_id} in the Dagster UI."
+    )

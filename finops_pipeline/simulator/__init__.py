@@ -1,0 +1,28 @@
+"""A company's OpenAI organizations, simulated on loopback.
+
+It answers the organization API's costs and projects from a seed, so that demonstrations, tests and
+measurements need neither network nor key. Days can be restated, the clock set and faults planted
+through control endpoints (:class:`Control`).
+"""
+
+from __future__ import annotations
+
+from finops_pipeline.simulator.control_client import Control, Total
+from finops_pipeline.simulator.faults import Fault
+from finops_pipeline.simulator.restatement import RestatedRow
+from finops_pipeline.simulator.scenario import Scenario, Wire, load_scenario
+from finops_pipeline.simulator.server import SimulatedServer, serve
+from finops_pipeline.simulator.simulation import RecordedRequest
+
+__all__ = [
+    "Control",
+    "Fault",
+    "RecordedRequest",
+    "RestatedRow",
+    "Scenario",
+    "SimulatedServer",
+    "Total",
+    "Wire",
+    "load_scenario",
+    "serve",
+]

@@ -1,0 +1,58 @@
+"""Refusals, worded and shaped as the API does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+@dataclass
+class RefusalError(Exception):
+    """The API says no: its status, and its envelope ``{error: {message, type, param, code}}``."""
+
+    status: int
+    message: str
+    param: str | None = None
+    code: str | None = None
+    type: str = "invalid_request_error"
+
+    def response(self) -> JSONResponse:
+        error: dict[str, Any] = {
+            "message": self.message,
+            "type": self.type,
+            "param": self.param,
+            "code": self.code,
+        }
+        return JSONResponse({"error": error}, status_code=self.status)
+
+
+def no_key() -> RefusalError:
+    return RefusalError(
+        401,
+        "You didn't provide an API key. You need to provide your API key in an Authorization "
+        "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
+    )
+
+
+def wrong_key(key: str) -> RefusalError:
+    prefix = "sk-admin-" if key.startswith("sk-admin-") else key[:3]
+    return RefusalError(
+        401,
+        f"Incorrect API key provided: {prefix}********{key[-4:]}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        code="invalid_api_key",
+    )
+
+
+def missing_scope(scope: str, status: int) -> RefusalError:
+    return RefusalError(
+        status,
+        "You have insufficient permissions for this operation. "
+        f"Missing scopes: {scope}. Check that you have the correct role in your organization.",
+    )
+
+
+def bad_parameter(param: str, message: str) -> RefusalError:
+    return RefusalError(400, message, param=param)

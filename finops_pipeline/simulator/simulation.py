@@ -1,0 +1,115 @@
+"""One running simulation: the organizations, who may ask, what time it is, what goes wrong."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from finops_pipeline.simulator.clock import Clock
+from finops_pipeline.simulator.faults import Faults
+from finops_pipeline.simulator.model import Scope
+from finops_pipeline.simulator.organization import Organization, finest_grouping
+from finops_pipeline.simulator.rendering import Buckets
+from finops_pipeline.simulator.scenario import Scenario
+
+EVERY_SCOPE: frozenset[Scope] = frozenset({"api.usage.read", "api.management.read"})
+_REQUESTS_KEPT = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What an admin key opens, and the status of a call that it may not make."""
+
+    organization: Organization
+    scopes: frozenset[Scope]
+    refusal_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRequest:
+    """One call of the public API.
+
+    Attributes:
+        last4: The last four characters of the key that was shown; None without a key.
+        status: What was answered; None where the connection was dropped first.
+        fault: The kind of the planted fault that fired, if any.
+    """
+
+    path: str
+    query: str
+    last4: str | None
+    status: int | None
+    fault: str | None
+
+
+class Simulation:
+    """The state that the public and the control endpoints share."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.clock = Clock(scenario.now)
+        self.buckets = Buckets(scenario.wire)
+        self.faults = Faults()
+        self.requests: deque[RecordedRequest] = deque(maxlen=_REQUESTS_KEPT)
+        self.organizations: dict[str, Organization] = {}
+        self._access: dict[str, Access] = {}
+        for simulated in scenario.organizations:
+            organization = Organization(simulated, seed=scenario.seed, start=scenario.start)
+            self.organizations[simulated.id] = organization
+            for key in simulated.admin_keys:
+                self._access[key] = Access(organization, EVERY_SCOPE, 403)
+            for restricted in simulated.restricted_keys:
+                self._access[restricted.key] = Access(
+                    organization, frozenset(restricted.scopes), restricted.refusal_status
+                )
+
+    def access(self, key: str) -> Access | None:
+        """What a key opens; None for an unknown one."""
+        return self._access.get(key)
+
+    def hours(self, day: date) -> int:
+        """How many hours of a UTC day have passed: 24 once it is closed, 0 before it begins."""
+        elapsed = self.clock.now() - datetime.combine(day, time(), tzinfo=UTC)
+        return max(0, min(24, elapsed // timedelta(hours=1)))
+
+    def prerender(self) -> None:
+        """Render every closed bucket in the finest grouping of its day."""
+        today = self.clock.now().date()
+        for organization in self.organizations.values():
+            for day in _days(organization.first_day, today):
+                self.buckets.bucket(organization, day, 24, finest_grouping(day))
+
+    def totals(
+        self, organization_id: str | None = None, start: date | None = None, end: date | None = None
+    ) -> list[dict[str, Any]]:
+        """What was billed by organization, day, project and currency, as decimal strings.
+
+        ``end`` is exclusive. Today counts as far as it has come.
+        """
+        until = self.clock.now().date() + timedelta(days=1)
+        return [
+            {
+                "organization_id": identifier,
+                "day": day.isoformat(),
+                "project_id": project_id,
+                "currency": currency,
+                "amount": str(amount),
+            }
+            for identifier, organization in self.organizations.items()
+            if organization_id in (None, identifier)
+            for day in _days(start or organization.first_day, min(end or until, until))
+            for (project_id, currency), amount in self.buckets.totals(
+                organization, day, self.hours(day)
+            ).items()
+        ]
+
+    def recorded(self) -> list[dict[str, Any]]:
+        return [asdict(request) for request in self.requests]
+
+
+def _days(start: date, end: date) -> Iterator[date]:
+    for number in range((end - start).days):
+        yield start + timedelta(days=number)

@@ -1,0 +1,178 @@
+"""Running dbt: its profile, its parsed project, its commands.
+
+dbt runs inside this process. As a child process it would outlive a killed parent and go on
+writing under a lock that had already been dropped; it would also inherit the environment.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from finops_pipeline.errors import FinopsError
+from finops_pipeline.warehouse.publishing import building_path
+from finops_pipeline.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from dbt.contracts.results import RunResult
+
+PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
+PROFILE = "finops"
+_THREADS = 4
+
+
+@dataclass(frozen=True)
+class DbtPaths:
+    """Where dbt's generated files lie, inside the data directory."""
+
+    folder: Path
+
+    @property
+    def target(self) -> Path:
+        return self.folder / "target"
+
+    @property
+    def manifest(self) -> Path:
+        return self.target / "manifest.json"
+
+
+class Dbt:
+    """The dbt project, pointed at one warehouse.
+
+    Args:
+        warehouse: Gives the paths and the memory limit; nothing is opened before a command.
+    """
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        self._warehouse = warehouse
+        self.paths = DbtPaths(warehouse.data_dir / "dbt")
+
+    def manifest(self) -> Path:
+        """The parsed project; parsed anew only when a file of it has changed.
+
+        Needs neither a network nor an existing warehouse.
+
+        Raises:
+            FinopsError: the project does not parse, or the data directory cannot be written.
+        """
+        sources = [
+            path
+            for path in PROJECT_DIR.rglob("*")
+            if path.suffix in {".sql", ".yml"} and "target" not in path.parts
+        ]
+        newest = max(path.stat().st_mtime for path in sources)
+        made = self.paths.manifest
+        if made.exists() and made.stat().st_mtime > newest:
+            return made
+        self._warehouse.ensure_folder()
+        self.paths.folder.mkdir(exist_ok=True)
+        # Several processes may load at once: each parses for itself, the last one wins.
+        with tempfile.TemporaryDirectory(dir=self.paths.folder) as scratch:
+            self._invoke(["parse"], target=Path(scratch))
+            self.paths.target.mkdir(exist_ok=True)
+            for name in ("partial_parse.msgpack", "manifest.json"):
+                shutil.move(Path(scratch) / name, self.paths.target / name)
+        return made
+
+    def build(
+        self,
+        select: Sequence[str] = (),
+        *,
+        on_node: Callable[[str], None] | None = None,
+    ) -> list[RunResult]:
+        """Build and test models in the working copy, all of them unless ``select`` names some.
+
+        Only while writing. Nodes that fail are in the result, not raised.
+
+        Raises:
+            FinopsError: dbt could not run at all.
+        """
+        arguments = ["build", "--exclude-resource-type", "unit_test"]
+        if select:
+            arguments += ["--select", *select]
+
+        def callback(event: Any) -> None:
+            if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
+                on_node(event.data.node_info.node_name)
+
+        result: Any = self._invoke(arguments, target=self.paths.target, callback=callback)
+        return list(result)
+
+    def _invoke(
+        self,
+        arguments: list[str],
+        *,
+        target: Path,
+        callback: Callable[[Any], None] | None = None,
+    ) -> object:
+        # dbt takes seconds to import, and most commands never need it.
+        from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+        from dbt.cli.main import dbtRunner
+
+        self._write_profile()
+        run = dbtRunner(callbacks=[callback] if callback else []).invoke(
+            [
+                *arguments,
+                "--project-dir",
+                str(PROJECT_DIR),
+                "--profiles-dir",
+                str(self.paths.folder),
+                "--target-path",
+                str(target),
+                "--log-path",
+                str(self.paths.folder / "logs"),
+                "--log-level",
+                "none",
+                "--log-level-file",
+                "info",
+                "--no-use-colors",
+            ]
+        )
+        # The adapter keeps its database open between commands, and with it DuckDB's lock.
+        DuckDBConnectionManager.close_all_connections()
+        if run.exception is not None:
+            raise FinopsError(
+                f"dbt {arguments[0]} stopped: {run.exception}",
+                f"Its log is {self.paths.folder / 'logs' / 'dbt.log'}.",
+            )
+        return run.result
+
+    def _write_profile(self) -> None:
+        self.paths.folder.mkdir(parents=True, exist_ok=True)
+        profile = {
+            PROFILE: {
+                "target": "embedded",
+                "outputs": {
+                    "embedded": {
+                        "type": "duckdb",
+                        "path": str(building_path(self._warehouse.marts_path)),
+                        "schema": "main",
+                        "threads": _THREADS,
+                        "attach": [{"path": str(self._warehouse.path), "alias": "warehouse"}],
+                        "config_options": {
+                            "memory_limit": self._warehouse.memory_limit,
+                            "autoinstall_known_extensions": "false",
+                            "autoload_known_extensions": "false",
+                        },
+                        "settings": {"TimeZone": "UTC"},
+                    }
+                },
+            }
+        }
+        path = self.paths.folder / "profiles.yml"
+        text = yaml.safe_dump(profile)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The parsed project as dbt writes it."""
+    manifest: dict[str, Any] = json.loads(path.read_text())
+    return manifest

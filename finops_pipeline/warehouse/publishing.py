@@ -1,0 +1,156 @@
+"""From a finished build to the file that people read.
+
+A build works in ``marts.building.duckdb``, a copy of the published file. Once dbt has built and
+tested everything, the copy becomes ``marts.ready.<run>.duckdb``; publishing moves that into the
+place of ``marts.duckdb`` in one step. Whatever a failed or killed build leaves is thrown away by
+the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from finops_pipeline.errors import FinopsError
+
+_READ_ONLY = 0o444
+_ABANDONED_AFTER_SECONDS = 3600
+
+
+@dataclass(frozen=True)
+class Published:
+    """What lies in ``marts.duckdb`` now.
+
+    Attributes:
+        run_id: The build that made it.
+        built_at: When that build began (UTC).
+        superseded: A later build had already published; this one was dropped.
+        rows: Rows per table.
+        size_bytes: Size of the file.
+    """
+
+    run_id: str
+    built_at: datetime
+    superseded: bool
+    rows: dict[str, int]
+    size_bytes: int
+
+
+def building_path(marts: Path) -> Path:
+    """Where dbt builds. The name is constant, so that dbt's parsed project stays valid."""
+    return marts.with_name("marts.building.duckdb")
+
+
+def start_building(marts: Path) -> Path:
+    """A fresh working copy of the published file (none published: no file). Only while writing."""
+    building = building_path(marts)
+    _discard(building)
+    if marts.exists():
+        shutil.copyfile(marts, building)
+        building.chmod(0o644)
+    return building
+
+
+def finish_building(marts: Path, run_id: str) -> Path:
+    """Seal the working copy of a build that succeeded; it waits for :func:`publish`."""
+    building = building_path(marts)
+    with duckdb.connect(str(building)) as connection:
+        connection.execute("CHECKPOINT")
+    _wal(building).unlink(missing_ok=True)
+    _fsync(building)
+    building.chmod(_READ_ONLY)
+    ready = _ready_path(marts, run_id)
+    building.replace(ready)
+    return ready
+
+
+def publish(marts: Path, run_id: str) -> Published:
+    """Put the sealed build of ``run_id`` in the place of ``marts.duckdb``. Only while writing.
+
+    A build that began earlier than the published one is dropped: the published one has seen
+    everything that it saw.
+
+    Raises:
+        FinopsError: this run has sealed no build.
+    """
+    ready = _ready_path(marts, run_id)
+    if not ready.exists():
+        raise FinopsError(
+            f"Run {run_id} has no complete build to publish.",
+            "Materialize all models together with the published file: `finops build`, or the "
+            "job `build`.",
+        )
+    mine = _build_record(ready)
+    if mine[0] != run_id:
+        raise FinopsError(
+            f"The build of run {run_id} carries the record of run {mine[0]}.",
+            "Run `finops build` again.",
+        )
+    published = _build_record(marts) if marts.exists() else None
+    if published is not None and published[1] > mine[1]:
+        _discard(ready)
+        return _describe(marts, superseded=True)
+    # DuckDB replays any WAL it finds by name: one left by a killed read-write client would be
+    # replayed into the new file.
+    _wal(marts).unlink(missing_ok=True)
+    os.replace(ready, marts)
+    _wal(marts).unlink(missing_ok=True)
+    _fsync(marts.parent)
+    _discard_abandoned(marts)
+    return _describe(marts, superseded=False)
+
+
+def _discard_abandoned(marts: Path) -> None:
+    """Remove what runs left that were killed between their two last steps."""
+    for ready in marts.parent.glob("marts.ready.*.duckdb"):
+        if time.time() - ready.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+            _discard(ready)
+
+
+def _build_record(path: Path) -> tuple[str, datetime]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        row = connection.execute("SELECT run_id, built_at FROM rpt_build").fetchone()
+    if row is None:
+        raise FinopsError(f"{path.name} carries no build record.", "Run `finops build` again.")
+    return str(row[0]), row[1]
+
+
+def _describe(marts: Path, *, superseded: bool) -> Published:
+    run_id, built_at = _build_record(marts)
+    with duckdb.connect(str(marts), read_only=True) as connection:
+        names = connection.execute(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' "
+            "ORDER BY table_name"
+        ).fetchall()
+        rows = {
+            name: connection.execute(f'SELECT count(*) FROM main."{name}"').fetchall()[0][0]
+            for (name,) in names
+        }
+    return Published(run_id, built_at, superseded, rows, marts.stat().st_size)
+
+
+def _ready_path(marts: Path, run_id: str) -> Path:
+    return marts.with_name(f"marts.ready.{run_id}.duckdb")
+
+
+def _wal(database: Path) -> Path:
+    return database.with_name(database.name + ".wal")
+
+
+def _discard(database: Path) -> None:
+    _wal(database).unlink(missing_ok=True)
+    database.unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

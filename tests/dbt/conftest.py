@@ -1,0 +1,369 @@
+"""A raw warehouse built from Python rows, and dbt run on it in this process.
+
+Times are UTC. A ``Warehouse`` behaves as the collection does: a reading whose content is the one
+last read for its (team, day) names that revision again and lands no rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+import yaml
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+DBT_PROJECT = Path(__file__).parents[2] / "dbt_project"
+
+MONEY, QUANTITY = pa.decimal128(38, 18), pa.decimal128(28, 6)
+TIME = pa.timestamp("us", tz="UTC")
+
+
+def _columns(text: str = "", **others: pa.DataType) -> dict[str, pa.DataType]:
+    return {name: pa.string() for name in text.split()} | others
+
+
+RAW = {
+    "_dlt_loads": _columns(
+        "load_id schema_name schema_version_hash", status=pa.int64(), inserted_at=TIME
+    ),
+    "collections": _columns(
+        "collection_id run_id team_id endpoint key_id key_fingerprint organization_id status"
+        " currency content_hash revision_id query_signature unknown_fields error _dlt_load_id",
+        cost_date=pa.date32(),
+        collected_at=TIME,
+        row_count=pa.int64(),
+        cost=MONEY,
+    ),
+    "costs": _columns(
+        "revision_id team_id organization_id organization_name project_id project_name api_key_id"
+        " line_item currency quantity_unit _dlt_load_id",
+        cost_date=pa.date32(),
+        amount=MONEY,
+        quantity=QUANTITY,
+    ),
+    "openai_projects": _columns(
+        "team_id key_fingerprint project_id project_name status _dlt_load_id",
+        created_at=TIME,
+        archived_at=TIME,
+        collected_at=TIME,
+    ),
+    "teams": _columns(
+        "team_id team_name parent_team_id owner_email budget_owner_email cost_center",
+        is_active=pa.bool_(),
+        created_at=TIME,
+        deactivated_at=TIME,
+    ),
+    "projects": _columns(
+        "project_id project_name openai_project_id environment owner_email cost_center tags",
+        is_active=pa.bool_(),
+        created_at=TIME,
+    ),
+    "project_ownership": _columns(
+        "project_id team_id openai_project_id", valid_from=pa.date32(), valid_to=pa.date32()
+    ),
+    "keys": _columns(
+        "key_id team_id key_type project_id fingerprint organization_id",
+        is_active=pa.bool_(),
+        created_at=TIME,
+        deactivated_at=TIME,
+    ),
+    "build_settings": _columns(
+        "run_id contract_version cost_source",
+        built_at=TIME,
+        settle_days=pa.int32(),
+        tolerance=pa.decimal128(9, 6),
+        tolerance_floor=MONEY,
+    ),
+}
+
+REGISTERED = datetime(2025, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Marts:
+    """The published tables of one build."""
+
+    path: Path
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        with duckdb.connect(str(self.path), read_only=True) as connection:
+            connection.execute("set timezone = 'UTC'")
+            return connection.execute(sql).fetchall()
+
+    def rows(self, table: str, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:
+        """Rows in the order of their own columns, nulls last."""
+        return self.query(f"select {columns} from {table} where {where} order by all")
+
+
+@dataclass
+class Warehouse:
+    """Raw tables in the making. Build as often as wanted; later builds see what was added."""
+
+    folder: Path
+    manifest: Manifest
+    tables: dict[str, list[dict[str, Any]]] = field(
+        default_factory=lambda: {table: [] for table in RAW}
+    )
+    current: dict[tuple[str, date], tuple[str, str]] = field(default_factory=dict)
+
+    def settings(self, today: date, *, settle_days: int = 3) -> None:
+        self.tables["build_settings"] = [
+            {
+                "run_id": "run",
+                "built_at": at(today, 6),
+                "contract_version": "1",
+                "cost_source": "costs_v1",
+                "settle_days": settle_days,
+                "tolerance": Decimal("0.05"),
+                "tolerance_floor": Decimal("0.01"),
+            }
+        ]
+
+    def team(self, team_id: str, *keys: str, **more: Any) -> None:
+        """A team with admin keys of these fingerprints."""
+        self.tables["teams"].append(
+            {
+                "team_id": team_id,
+                "team_name": team_id.title(),
+                "is_active": True,
+                "created_at": REGISTERED,
+            }
+            | more
+        )
+        for fingerprint in keys:
+            self.key(team_id, fingerprint)
+
+    def key(self, team_id: str, fingerprint: str, **more: Any) -> None:
+        self.tables["keys"].append(
+            {
+                "key_id": f"key {len(self.tables['keys'])}",
+                "team_id": team_id,
+                "key_type": "admin",
+                "fingerprint": fingerprint,
+                "is_active": True,
+                "created_at": REGISTERED,
+            }
+            | more
+        )
+
+    def project(
+        self, project_id: str, *owners: tuple[str, date | None, date | None], **more: Any
+    ) -> None:
+        """A project whose OpenAI id is ``proj_<project_id>``, with its (team, from, to)."""
+        openai_project_id = f"proj_{project_id}"
+        self.tables["projects"].append(
+            {
+                "project_id": project_id,
+                "project_name": project_id.title(),
+                "openai_project_id": openai_project_id,
+                "is_active": True,
+                "created_at": REGISTERED,
+            }
+            | more
+        )
+        for team_id, valid_from, valid_to in owners:
+            self.tables["project_ownership"].append(
+                {
+                    "project_id": project_id,
+                    "team_id": team_id,
+                    "openai_project_id": openai_project_id,
+                    "valid_from": valid_from,
+                    "valid_to": valid_to,
+                }
+            )
+
+    def load(self, *, complete: bool = True) -> str:
+        load_id = f"load {len(self.tables['_dlt_loads']):05}"
+        self.tables["_dlt_loads"].append({"load_id": load_id, "status": 0 if complete else 1})
+        return load_id
+
+    def read(  # noqa: PLR0913 - a reading has that many sides
+        self,
+        team_id: str,
+        day: date,
+        rows: Sequence[Mapping[str, Any]],
+        when: datetime,
+        *,
+        key: str,
+        organization_id: str | None = None,
+        complete: bool = True,
+        **more: Any,
+    ) -> str:
+        """A successful reading. Returns its collection id."""
+        load_id = self.load(complete=complete)
+        collection_id = f"collection {len(self.tables['collections']):05}"
+        content = sorted(
+            repr(sorted((k, v) for k, v in row.items() if not k.endswith("_name"))) for row in rows
+        )
+        content_hash = hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
+        known_hash, revision_id = self.current.get((team_id, day), ("", ""))
+        if content_hash != known_hash:
+            revision_id = f"revision {collection_id}"
+            self.tables["costs"].extend(
+                {"revision_id": revision_id, "team_id": team_id, "cost_date": day}
+                | {"organization_id": organization_id, "_dlt_load_id": load_id}
+                | dict(row)
+                for row in rows
+            )
+            if complete:
+                self.current[team_id, day] = content_hash, revision_id
+        currencies = {row.get("currency") or "USD" for row in rows}
+        total = sum((row.get("amount") or Decimal(0) for row in rows), Decimal(0))
+        self.tables["collections"].append(
+            {
+                "collection_id": collection_id,
+                "run_id": "run",
+                "team_id": team_id,
+                "endpoint": "costs",
+                "cost_date": day,
+                "key_fingerprint": key,
+                "organization_id": organization_id,
+                "status": "ok",
+                "collected_at": when,
+                "row_count": len(rows),
+                "cost": total if len(currencies) < 2 else None,
+                "currency": currencies.pop() if len(currencies) == 1 and rows else None,
+                "content_hash": content_hash,
+                "revision_id": revision_id,
+                "query_signature": "project_id,line_item,api_key_id",
+                "_dlt_load_id": load_id,
+            }
+            | more
+        )
+        return collection_id
+
+    def fail(
+        self, team_id: str, day: date, when: datetime, error: str, *, status: str = "failed"
+    ) -> None:
+        self.tables["collections"].append(
+            {
+                "collection_id": f"collection {len(self.tables['collections']):05}",
+                "run_id": "run",
+                "team_id": team_id,
+                "endpoint": "costs",
+                "cost_date": day,
+                "status": status,
+                "collected_at": when,
+                "error": error,
+                "_dlt_load_id": self.load(),
+            }
+        )
+
+    def land(self) -> None:
+        """Write the raw tables."""
+        with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
+            connection.execute("set timezone = 'UTC'; create schema if not exists raw")
+            for table, columns in RAW.items():
+                landed = pa.Table.from_pylist(self.tables[table], schema=pa.schema(columns))
+                connection.register("landed", landed)
+                connection.execute(f"create or replace table raw.{table} as from landed")
+                connection.unregister("landed")
+
+    def dbt(self, command: str, *options: str) -> dict[str, str]:
+        """Land and run dbt. Status by node name, for models and failed or passed tests."""
+        self.land()
+        result = dbtRunner(manifest=self.manifest).invoke(
+            [command, *options, *dbt_options(self.folder)]
+        )
+        release_files()
+        if result.exception is not None:
+            raise result.exception
+        return {run.node.name: str(run.status) for run in result.result}
+
+    def build(self) -> Marts:
+        """Models and their tests, as production does it. All of it must succeed."""
+        statuses = self.dbt("build", "--exclude-resource-type", "unit_test")
+        wrong = {name: s for name, s in statuses.items() if s not in {"success", "pass"}}
+        assert not wrong
+        return Marts(self.folder / "marts.building.duckdb")
+
+    def run(self) -> Marts:
+        """The models alone."""
+        statuses = self.dbt("run")
+        assert set(statuses.values()) == {"success"}, statuses
+        return Marts(self.folder / "marts.building.duckdb")
+
+
+def at(day: date, hour: int = 0, *, days: int = 0) -> datetime:
+    """That hour of the day, UTC, so many days later."""
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC) + timedelta(days=days)
+
+
+def cost(amount: str | None, project: str | None = None, **more: Any) -> dict[str, Any]:
+    """A cost row; the project is ours, written without ``proj_``."""
+    return {
+        "amount": None if amount is None else Decimal(amount),
+        "project_id": None if project is None else f"proj_{project}",
+        "line_item": "gpt-4o-2024-08-06, input",
+        "currency": "USD",
+    } | more
+
+
+def dbt_options(folder: Path) -> list[str]:
+    return [
+        *("--project-dir", str(DBT_PROJECT)),
+        *("--profiles-dir", str(folder)),
+        *("--target-path", str(folder / "target")),
+        *("--log-path", str(folder / "logs")),
+        "--quiet",
+        "--no-use-colors",
+    ]
+
+
+def write_profile(folder: Path) -> None:
+    profile = {
+        "type": "duckdb",
+        "path": str(folder / "marts.building.duckdb"),
+        "schema": "main",
+        "attach": [{"path": str(folder / "warehouse.duckdb"), "alias": "warehouse"}],
+        "settings": {"TimeZone": "UTC"},
+        "threads": 2,
+    }
+    (folder / "profiles.yml").write_text(
+        yaml.safe_dump({"finops": {"target": "build", "outputs": {"build": profile}}})
+    )
+
+
+def release_files() -> None:
+    """dbt keeps its connection for a next command of the same process; the files stay open."""
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+    DuckDBConnectionManager.close_all_connections()
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The project, parsed once for all tests."""
+    folder = tmp_path_factory.mktemp("parsed")
+    write_profile(folder)
+    result = dbtRunner().invoke(["parse", *dbt_options(folder)])
+    assert result.success, result.exception
+    assert isinstance(result.result, Manifest)
+    return result.result
+
+
+@pytest.fixture(scope="session")
+def new_warehouse(
+    tmp_path_factory: pytest.TempPathFactory, manifest: Manifest
+) -> Callable[[], Warehouse]:
+    def new() -> Warehouse:
+        folder = tmp_path_factory.mktemp("warehouse")
+        write_profile(folder)
+        return Warehouse(folder, manifest)
+
+    return new
+
+
+@pytest.fixture
+def warehouse(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
+    return new_warehouse()

@@ -1,0 +1,236 @@
+"""The registry's file: private, migrated, whole, and clear about what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from pydantic import SecretStr
+from sqlalchemy import create_engine
+
+from finops_pipeline.errors import FinopsError, UsageError
+from finops_pipeline.registry import Registry, database, open_registry
+from finops_pipeline.registry.models import Base
+from finops_pipeline.settings import Settings
+
+SQL = Callable[..., list[tuple[Any, ...]]]
+TEAM = "INSERT INTO teams VALUES (?, 'Web', ?, NULL, NULL, NULL, ?, '2026-01-01', '2026-01-01', ?)"
+KEY_ROW = (
+    "INSERT INTO api_keys VALUES (?, 'web', ?, ?, ?, x'00', x'00', x'00', 'abcd', 'f', 'host', "
+    "NULL, 'local:0', ?, '2026-01-01', '2026-01-01', ?)"
+)
+OWNER = "INSERT INTO project_ownership (project_id, team_id, valid_from, valid_to) VALUES "
+
+
+def test_a_new_registry_is_private_whatever_the_umask(settings: Settings) -> None:
+    before = os.umask(0)
+    try:
+        with open_registry(settings) as registry:
+            registry.add_team("web")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(settings.data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(settings.registry_path.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    blocked = settings.model_copy(update={"data_dir": tmp_path / "file" / "data"})
+
+    with pytest.raises(FinopsError, match="cannot be written: Not a directory") as error:
+        open_registry(blocked)
+    assert f"The folder {tmp_path}/file/data" in error.value.message
+    assert "FINOPS_DATA_DIR" in error.value.fix
+    assert "\n" not in str(error.value)
+
+
+def test_the_head_is_the_newest_migration() -> None:
+    script = ScriptDirectory.from_config(database.migration_config())
+    assert script.get_heads() == [database.HEAD_REVISION]
+
+
+@pytest.mark.usefixtures("registry")
+def test_migrations_make_the_tables_of_the_models(settings: Settings, tmp_path: Path) -> None:
+    migrated = create_engine(f"sqlite:///{settings.registry_path}")
+    with migrated.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, Base.metadata) == []
+    migrated.dispose()
+
+    # The comparison above does not look at checks and conditions of indexes; their text does.
+    created = create_engine(f"sqlite:///{tmp_path / 'created.db'}")
+    Base.metadata.create_all(created)
+    created.dispose()
+    assert definitions(settings.registry_path) == definitions(tmp_path / "created.db")
+
+
+def definitions(path: Path) -> dict[str, list[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+        ).fetchall()
+    return {
+        name: sorted(line.strip().rstrip(",") for line in text.splitlines()) for name, text in rows
+    }
+
+
+@pytest.mark.usefixtures("registry")
+def test_an_up_to_date_registry_opens_without_alembic_or_arrow(settings: Settings) -> None:
+    program = (
+        "import sys; from finops_pipeline.registry import open_registry; "
+        "from finops_pipeline.settings import load_settings; "
+        "open_registry(load_settings()).list_teams(); "
+        "print(sorted({'alembic', 'pyarrow', 'pandas', 'dagster', 'dlt'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"FINOPS_DATA_DIR": str(settings.data_dir)},
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=settings.data_dir,
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_two_processes_may_make_the_same_registry(settings: Settings) -> None:
+    program = (
+        "from finops_pipeline.registry import open_registry; "
+        "from finops_pipeline.settings import load_settings; input(); "
+        "print(open_registry(load_settings()).list_teams())"
+    )
+    environment = {"FINOPS_DATA_DIR": str(settings.data_dir)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=settings.data_dir.parent,
+        )
+        for _ in range(2)
+    ]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert [process.communicate()[0] for process in processes] == ["[]\n", "[]\n"]
+
+
+def test_a_registry_of_a_newer_version_is_left_alone(
+    settings: Settings, registry: Registry, sql: SQL
+) -> None:
+    registry.add_team("web")
+    sql("UPDATE alembic_version SET version_num = '9999'")
+
+    with pytest.raises(FinopsError, match=r"newer version of finops \(schema 9999\)"):
+        open_registry(settings)
+    assert sql("SELECT team_id FROM teams") == [("web",)]
+
+
+def test_a_file_that_is_no_database_is_named(settings: Settings) -> None:
+    settings.data_dir.mkdir()
+    settings.registry_path.write_text("these are not the tables you are looking for" * 50)
+
+    with pytest.raises(FinopsError, match="is no SQLite database, or is damaged") as error:
+        open_registry(settings)
+    assert str(settings.registry_path) in error.value.message
+
+
+def test_a_registry_held_by_another_process_is_waited_for_and_named(
+    settings: Settings, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.add_team("web")
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_SECONDS", 0.05)
+    with closing(sqlite3.connect(settings.registry_path)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with (
+            open_registry(settings) as other,
+            pytest.raises(FinopsError, match="held by another process"),
+        ):
+            other.add_team("mobile")
+        assert [team.team_id for team in registry.list_teams()] == ["web"]
+
+
+def test_a_registry_url_may_name_another_file(settings: Settings, tmp_path: Path) -> None:
+    url = SecretStr(f"sqlite:///{tmp_path / 'elsewhere' / 'teams.db'}")
+    with open_registry(settings.model_copy(update={"registry_url": url})) as registry:
+        registry.add_team("web")
+
+    assert (tmp_path / "elsewhere" / "teams.db").exists()
+    assert not settings.data_dir.exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite://", "names no SQLite file"),
+        ("sqlite:///:memory:", "names no SQLite file"),
+        ("nosuchbase://user:hunter2-secret@db.example/x", "driver nosuchbase"),
+    ],
+)
+def test_an_unusable_registry_url_is_refused_without_its_password(
+    settings: Settings, url: str, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message) as error:
+        open_registry(settings.model_copy(update={"registry_url": SecretStr(url)}))
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "constraint"),
+    [
+        (TEAM, ("unallocated", None, 1, None), "team_id_is_usable"),
+        (TEAM, ("mobile", "mobile", 1, None), "parent_is_another_team"),
+        (TEAM, ("mobile", "nobody", 1, None), "FOREIGN KEY"),
+        (TEAM, ("mobile", None, 0, None), "deactivation_has_a_time"),
+        (TEAM, ("mobile", None, 1, "2026-01-02"), "deactivation_has_a_time"),
+        (TEAM, ("web", None, 1, None), "UNIQUE"),
+        (KEY_ROW, ("k", "root", None, "openai", 1, None), "key_type_is_known"),
+        (KEY_ROW, ("k", "project", None, "openai", 1, None), "project_keys_have_a_project"),
+        (KEY_ROW, ("k", "admin", "p", "openai", 1, None), "project_keys_have_a_project"),
+        (KEY_ROW, ("k", "admin", None, "acme", 1, None), "provider_is_known"),
+        (KEY_ROW, ("k", "admin", None, "openai", 0, None), "deactivation_has_a_time"),
+        (KEY_ROW, ("k", "admin", None, "openai", 1, None), "UNIQUE constraint failed: api_keys"),
+        (OWNER + "('p', 'web', ?, ?)", ("2026-02-01", "2026-02-01"), "period_is_not_empty"),
+        (OWNER + "('p', 'web', ?, ?)", ("2026-02-01", None), "UNIQUE constraint failed"),
+        (OWNER + "('p', 'nobody', ?, ?)", ("2026-02-01", "2026-03-01"), "FOREIGN KEY"),
+    ],
+)
+def test_the_database_itself_refuses_what_cannot_be(
+    registry: Registry,
+    sql: SQL,
+    key: str,
+    statement: str,
+    values: tuple[object, ...],
+    constraint: str,
+) -> None:
+    registry.add_team("web")
+    registry.add_project("p", team_id="web", openai_project_id="proj_1")
+    registry.register_key("web", key)
+
+    with pytest.raises(sqlite3.IntegrityError, match=constraint):
+        sql(statement, *values)
+
+
+def test_an_ended_key_leaves_room_for_another(registry: Registry, sql: SQL, key: str) -> None:
+    registry.add_team("web")
+    registry.register_key("web", key)
+    sql(KEY_ROW, "k", "admin", None, "openai", 0, "2026-01-02")
+    assert len(registry.key_status("web")) == 2

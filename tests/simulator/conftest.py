@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from finops_pipeline.simulator import Scenario, SimulatedServer
+
+NOW = datetime(2026, 4, 2, 9, 30, tzinfo=UTC)
+START = date(2025, 11, 20)
+FINEST = ("project_id", "line_item", "api_key_id")
+
+
+@dataclass
+class Company:
+    """A running simulator and a client that asks it as a team would."""
+
+    server: SimulatedServer
+    http: httpx.Client
+
+    @property
+    def keys(self) -> list[str]:
+        return [key for each in self.server.scenario.organizations for key in each.admin_keys]
+
+    def get(self, path: str, *, key: str | None = None, params: Any = None) -> httpx.Response:
+        return self.http.get(
+            self.server.base_url + path,
+            params=params,
+            headers={"Authorization": f"Bearer {key or self.keys[0]}"},
+        )
+
+    def costs(
+        self,
+        start: date | int | None = None,
+        end: date | int | None = None,
+        *,
+        group_by: tuple[str, ...] = FINEST,
+        key: str | None = None,
+        **others: Any,
+    ) -> httpx.Response:
+        params: list[tuple[str, str]] = [("group_by[]", name) for name in group_by]
+        for name, bound in (("start_time", start), ("end_time", end)):
+            if bound is not None:
+                params.append((name, str(bound if isinstance(bound, int) else unix(bound))))
+        params += [(name, str(value)) for name, value in others.items()]
+        return self.get("/organization/costs", key=key, params=params)
+
+    def buckets(self, start: date, end: date | None = None, **others: Any) -> list[dict[str, Any]]:
+        """All buckets of a window, page after page, with amounts as exact literals."""
+        found: list[dict[str, Any]] = []
+        page = None
+        while True:
+            turned = {} if page is None else {"page": page}
+            answer = self.costs(start, end, **{"limit": 180, **others, **turned})
+            assert answer.status_code == 200, answer.text
+            content = exact(answer)
+            found += content["data"]
+            page = content["next_page"]
+            if not content["has_more"]:
+                return found
+
+    def rows(self, day: date, **others: Any) -> list[dict[str, Any]]:
+        """The results of one day's bucket."""
+        results: list[dict[str, Any]] = self.buckets(day, **{**others, "limit": 1})[0]["results"]
+        return results
+
+
+def unix(day: date) -> int:
+    return int(datetime.combine(day, time(), tzinfo=UTC).timestamp())
+
+
+def exact(answer: httpx.Response) -> dict[str, Any]:
+    content: dict[str, Any] = answer.json(parse_float=Decimal, parse_int=Decimal)
+    return content
+
+
+@pytest.fixture
+def open_company() -> Iterator[Callable[[Scenario], Company]]:
+    with ExitStack() as stack:
+        client = stack.enter_context(httpx.Client(trust_env=False))
+
+        def opened(scenario: Scenario) -> Company:
+            return Company(stack.enter_context(SimulatedServer(scenario)), client)
+
+        yield opened
+
+
+@pytest.fixture
+def company(open_company: Callable[[Scenario], Company]) -> Company:
+    """A company of its own, for tests that change it."""
+    return open_company(Scenario.demo(start=START, now=NOW))
+
+
+@pytest.fixture(scope="module")
+def unchanging() -> Iterator[Company]:
+    """A company shared by tests that only read."""
+    with (
+        httpx.Client(trust_env=False) as client,
+        SimulatedServer(Scenario.demo(start=START, now=NOW)) as server,
+    ):
+        yield Company(server, client)
