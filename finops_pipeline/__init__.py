@@ -1,0 +1,1 @@
+"""What each team and project spent on OpenAI, every morning, provably."""

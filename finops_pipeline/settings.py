@@ -57,17 +57,17 @@ class Settings(BaseSettings):
     )
 
     data_dir: AbsolutePath = Field(
-        Path("data"),
+        default=Path("data"),
         validate_default=True,
         description="Folder for everything the pipeline writes.",
     )
     openai_base_url: Annotated[str, AfterValidator(_https_unless_loopback)] = Field(
-        "https://api.openai.com/v1",
+        default="https://api.openai.com/v1",
         description="The OpenAI API; https only, except on loopback.",
     )
-    start_date: date = Field(date(2025, 1, 1), description="First daily partition (UTC).")
+    start_date: date = Field(default=date(2025, 1, 1), description="First daily partition (UTC).")
     registry_url: SecretStr | None = Field(
-        None,
+        default=None,
         description="SQLAlchemy URL of the registry; unset: SQLite in the data directory.",
     )
     key_file: AbsolutePath = Field(
@@ -75,25 +75,30 @@ class Settings(BaseSettings):
         description="The local wrapping key, mode 0600.",
     )
     cost_source: CostSource = Field(
-        CostSource.COSTS_V1, description="Which source the daily marts report."
+        default=CostSource.COSTS_V1, description="Which source the daily marts report."
     )
     restatement_days: int = Field(
-        7, ge=1, le=180, description="Closed days read again by each daily run."
+        default=7, ge=1, le=180, description="Closed days read again by each daily run."
     )
     settle_days: int = Field(
-        3, ge=0, le=180, description="Days after which an unchanged bucket counts as settled."
+        default=3,
+        ge=0,
+        le=180,
+        description="Days after which an unchanged bucket counts as settled.",
     )
     tolerance: Decimal = Field(
-        Decimal("0.05"), ge=0, le=1, description="Reconciliation: tolerated ratio."
+        default=Decimal("0.05"), ge=0, le=1, description="Reconciliation: tolerated ratio."
     )
     tolerance_floor: Decimal = Field(
-        Decimal("0.01"),
+        default=Decimal("0.01"),
         ge=0,
         description="Reconciliation: amount, in currency units, below which a gap never counts.",
     )
-    max_concurrent_teams: int = Field(8, ge=1, le=64, description="Teams collected at once.")
+    max_concurrent_teams: int = Field(
+        default=8, ge=1, le=64, description="Teams collected at once."
+    )
     duckdb_memory_limit: str = Field(
-        "1GB",
+        default="1GB",
         pattern=r"^\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
         description="Memory limit of each DuckDB connection.",
     )
@@ -167,4 +172,5 @@ class ExplicitSettings(Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)

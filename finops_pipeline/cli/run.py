@@ -134,9 +134,7 @@ def _runner(settings: Settings, progress: RunProgress) -> Runner:
 
     pipeline = Pipeline.from_settings(settings)
     pipeline.warehouse.ensure_folder()
-    pipeline = replace(
-        pipeline, on_collect=progress.collecting, on_node=progress.node_finished
-    )
+    pipeline = replace(pipeline, on_collect=progress.collecting, on_node=progress.node_finished)
     return Runner(pipeline, open_instance(settings))
 
 

@@ -59,7 +59,7 @@ def collect_costs(
     end: date,
     run_id: str,
     concurrency: int,
-    on_progress: OnProgress = lambda progress: None,
+    on_progress: OnProgress = lambda _: None,
 ) -> Collection:
     """Read the costs of ``teams`` from ``start`` to ``end`` (UTC days, both inclusive).
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -44,13 +44,13 @@ def content_hash(rows: pa.RecordBatch) -> str:
     return digest.hexdigest()
 
 
-def _values(column: pa.Array) -> bytes:
+def _values(column: Any) -> bytes:
     """The values alone, free of offsets into a larger buffer and of what lies under nulls."""
     if pa.types.is_string(column.type):
         filled = column.fill_null("")
-        lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False).tobytes()
+        lengths: bytes = pc.binary_length(filled).to_numpy(zero_copy_only=False).tobytes()
         return lengths + "".join(filled.to_pylist()).encode()
     filled = column.fill_null(0)
-    raw = np.frombuffer(filled.buffers()[1], dtype=np.uint8)
     width = column.type.byte_width
-    return raw[filled.offset * width : (filled.offset + len(filled)) * width].tobytes()
+    start = filled.offset * width
+    return bytes(memoryview(filled.buffers()[1])[start : start + len(filled) * width])

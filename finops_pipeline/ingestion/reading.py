@@ -103,18 +103,21 @@ class TeamReading:
         team_id = self._team.team_id
         try:
             if self._key is None:
-                raise FinopsError(
-                    f"Team {team_id} has no active admin key.",
-                    f"Register one: finops key register {team_id}",
+                yield self._failed(
+                    f"Team {team_id} has no active admin key. "
+                    f"Register one: finops key register {team_id}"
                 )
-            yield from self._read()
+            else:
+                yield from self._read()
         except FinopsError as error:
             yield self._failed(str(error))
         except Exception as error:
             # A team fails alone, whatever the reason. The type alone goes into the ledger: the
             # text of an unforeseen exception could hold anything.
             _log.exception("Reading the costs of team %s broke off", team_id)
-            yield self._failed(f"The reading broke off ({type(error).__name__}); see the run's log.")
+            yield self._failed(
+                f"The reading broke off ({type(error).__name__}); see the run's log."
+            )
 
     def _read(self) -> Iterator[Batch]:
         with self._make_client(self._team.team_id, self._reveal) as client:
@@ -172,9 +175,7 @@ class TeamReading:
             yield Batch((("openai_projects", table),), ())
 
     def _is_news(self, project: Project) -> bool:
-        known = self._ledger.project_names.get(
-            (self._team.team_id, self._fingerprint, project.id)
-        )
+        known = self._ledger.project_names.get((self._team.team_id, self._fingerprint, project.id))
         return known != (project.name, project.status)
 
     @property
@@ -250,8 +251,7 @@ class TeamReading:
         return Batch(
             (("collections", pa.Table.from_pylist(entries, schema=COLLECTIONS)),),
             tuple(
-                BucketOutcome(self._team.team_id, day, Status.FAILED, error=reason)
-                for day in days
+                BucketOutcome(self._team.team_id, day, Status.FAILED, error=reason) for day in days
             ),
         )
 
@@ -277,4 +277,3 @@ def _sum_per_currency(rows: pa.RecordBatch) -> dict[str, Decimal]:
         currency: pc.sum(amounts.filter(pc.equal(currencies, currency))).as_py()
         for currency in currencies.unique().to_pylist()
     }
-

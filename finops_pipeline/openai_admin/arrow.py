@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 
@@ -31,8 +31,6 @@ COSTS_SCHEMA = pa.schema(
 )
 """One cost row: OpenAI's own ids and texts; amount in currency units; all nullable."""
 
-_Literal = Callable[[Result], Decimal | None]
-
 
 def record_batch(rows: Sequence[Result], day: date) -> pa.RecordBatch:
     """The rows of ``day``'s bucket with :data:`COSTS_SCHEMA`, in the wire's order.
@@ -40,9 +38,10 @@ def record_batch(rows: Sequence[Result], day: date) -> pa.RecordBatch:
     Amounts are rounded half-even to 18 places, quantities to 6; currencies are upper case.
 
     Raises:
-        BrokenPageError: an amount or quantity that is no finite number or does not fit (amounts below
-            1e20, quantities below 1e22); names day, row and line item.
+        BrokenPageError: an amount or quantity that is no finite number or does not fit (amounts
+            below 1e20, quantities below 1e22); names day, row and line item.
     """
+    amounts = [row.amount and row.amount.value for row in rows]
     currencies = pa.array([row.amount and row.amount.currency for row in rows], pa.string())
     return pa.RecordBatch.from_arrays(
         [
@@ -52,9 +51,7 @@ def record_batch(rows: Sequence[Result], day: date) -> pa.RecordBatch:
             pa.array([row.project_name for row in rows], pa.string()),
             pa.array([row.api_key_id for row in rows], pa.string()),
             pa.array([row.line_item for row in rows], pa.string()),
-            _decimals(
-                rows, day, "amount", [row.amount and row.amount.value for row in rows], MONEY
-            ),
+            _decimals(rows, day, "amount", amounts, MONEY),
             pc.utf8_upper(currencies),
             _decimals(rows, day, "quantity", [row.quantity for row in rows], QUANTITY),
             pa.array([row.quantity_unit for row in rows], pa.string()),
@@ -87,7 +84,9 @@ def _decimals(
         if value is not None and not _fits(value, unit, context):
             literal = quoted(str(value))[:60]
             row = row_name(day, number, rows[number].line_item)
-            raise BrokenPageError(f"has an unusable {name} on {row}: {literal} is no number that fits")
+            raise BrokenPageError(
+                f"has an unusable {name} on {row}: {literal} is no number that fits"
+            )
     raise AssertionError(f"a column of {name} failed without a row that explains it")
 
 

@@ -10,7 +10,12 @@ import pyarrow as pa
 from msgspec import Raw
 
 from finops_pipeline.openai_admin.arrow import record_batch
-from finops_pipeline.openai_admin.errors import BrokenBodyError, BrokenPageError, OpenAIError
+from finops_pipeline.openai_admin.errors import (
+    BrokenBodyError,
+    BrokenPageError,
+    OpenAIError,
+    quoted,
+)
 from finops_pipeline.openai_admin.transport import Params, Transport
 from finops_pipeline.openai_admin.wire import (
     AnyPage,
@@ -211,9 +216,9 @@ class CostsReader:
         try:
             page, unknown = decode_page(body)
         except BrokenBodyError:
-            if (quoted := with_constants_quoted(body)) is None:
+            if (repaired := with_constants_quoted(body)) is None:
                 raise
-            self._decode(quoted, received_at, query, next_day, followed)
+            self._decode(repaired, received_at, query, next_day, followed)
             raise BrokenPageError("holds NaN or Infinity, which are no JSON") from None
         token = None if page.has_more is False else page.next_page or None
         if token in followed:
@@ -246,7 +251,8 @@ class CostsReader:
         if token is None and expected < end:
             raise BrokenPageError(f"is the last one and there was no bucket for {expected}")
         if len(organizations) > 1:
-            raise BrokenPageError(f"mixes the organizations {', '.join(sorted(organizations))}")
+            mixed = quoted(", ".join(sorted(organizations)))
+            raise BrokenPageError(f"mixes the organizations {mixed}")
 
         self._learn(buckets, len(found), query, next_day, more=token is not None)
         organization = next(iter(organizations), None)

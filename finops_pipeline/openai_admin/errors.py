@@ -75,7 +75,9 @@ FIXES: dict[Reason, str] = {
 
 _QUOTA_FIX = "Somebody must settle quota or billing in OpenAI's organization settings; then rerun."
 
-_KEY_LIKE = re.compile(r"\bsk-[^\s\"'<>,;)\]}]+|(?<=Bearer )[^\s\"'<>]+", re.IGNORECASE)
+_KEY_LIKE = re.compile(
+    r"(?<![A-Za-z0-9])sk-[^\s\"'<>,;)\]}]+|(?<=Bearer )[^\s\"'<>]+", re.IGNORECASE
+)
 _SCOPES = re.compile(
     r"missing scopes?\s*:\s*((?:[\w*-]+\.)*[\w*-]+(?:\s*,\s*(?:[\w*-]+\.)+[\w*-]+)*)"
 )
@@ -124,36 +126,38 @@ def refusal(status: int, body: bytes, *, retry_after: float | None, secret: str)
     """
     message, codes = _envelope(body)
     words = quoted(message, secret)
-    told = f": {words}" if words else " without a reason"
+    told = f"{status}: {words}" if words else f"{status} without a reason"
     text = f"{words} {codes}".lower()
+    return _by_words(text, told, person=retry_after is None) or _by_status(status, text, told)
 
+
+def _by_words(text: str, told: str, *, person: bool) -> Refusal | None:
+    """``person``: a text about quota means that waiting will not help, but somebody must act."""
     if scopes := _SCOPES.search(text):
-        named = scopes.group(1)
-        return _refusal(
-            "missing_scope", f"the key lacks the scope {named} ({status}{told})", scope=named
-        )
+        scope = scopes.group(1)
+        return _refusal("missing_scope", f"the key lacks the scope {scope} ({told})", scope=scope)
     if _WRONG_ORGANIZATION.search(text):
-        return _refusal(
-            "wrong_organization", f"the key belongs to another organization ({status}{told})"
-        )
+        return _refusal("wrong_organization", f"the key belongs to another organization ({told})")
     if _NO_ADMIN_KEY.search(text):
-        return _refusal(
-            "missing_scope", f"the key is no admin key or lacks a scope ({status}{told})"
-        )
+        return _refusal("missing_scope", f"the key is no admin key or lacks a scope ({told})")
     if _BAD_KEY.search(text):
-        return _refusal("bad_key", f"OpenAI does not accept the key ({status}{told})")
-    if "insufficient_quota" in codes or (_QUOTA.search(text) and retry_after is None):
-        return Refusal("rate_limited", f"quota or budget is used up ({status}{told})", _QUOTA_FIX)
-    if status == 429 or "rate_limit" in codes:
-        return _refusal("rate_limited", f"too many requests ({status}{told})", retryable=True)
-    if status >= 500 or status in (404, 408):
+        return _refusal("bad_key", f"OpenAI does not accept the key ({told})")
+    if "insufficient_quota" in text or (person and _QUOTA.search(text)):
+        return Refusal("rate_limited", f"quota or budget is used up ({told})", _QUOTA_FIX)
+    return None
+
+
+def _by_status(status: int, text: str, told: str) -> Refusal:
+    if status == 429:
+        return _refusal("rate_limited", f"too many requests ({told})", retryable=True)
+    if status >= 500 or status in {404, 408}:
         # 404 on costs has been a day-long outage: it never means "no data".
-        return _refusal("outage", f"OpenAI answered {status}{told}", retryable=True)
+        return _refusal("outage", f"OpenAI answered {told}", retryable=True)
     if status == 401:
-        return _refusal("bad_key", f"OpenAI refused the key ({status}{told})")
+        return _refusal("bad_key", f"OpenAI refused the key ({told})")
     if status == 403 and _NO_PERMISSION.search(text):
-        return _refusal("missing_scope", f"OpenAI refused access ({status}{told})")
-    return _refusal("broken_answer", f"OpenAI refused the request ({status}{told})")
+        return _refusal("missing_scope", f"OpenAI refused access ({told})")
+    return _refusal("broken_answer", f"OpenAI refused the request ({told})")
 
 
 def _refusal(reason: Reason, text: str, *, scope: str = "", retryable: bool = False) -> Refusal:
@@ -169,6 +173,6 @@ def _envelope(body: bytes) -> tuple[str, str]:
         return re.sub(r"<[^>]*>", " ", body[: QUOTE_LENGTH * 20].decode("utf-8", "replace")), ""
     error = decoded.get("error", decoded) if isinstance(decoded, dict) else decoded
     if not isinstance(error, dict):
-        return str(error), ""
+        return ("" if error is None else str(error)), ""
     codes = " ".join(str(error[name]) for name in ("type", "code", "param") if error.get(name))
     return str(error.get("message") or ""), codes

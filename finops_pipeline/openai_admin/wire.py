@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
@@ -95,6 +94,10 @@ class AnyPage(Struct):
 
 class _NamesOfBuckets(Struct):
     data: list[dict[str, Raw]]
+
+
+class _NameOfRow(Struct):
+    line_item: str | None = None
 
 
 class _NamesOfAmount(Struct):
@@ -182,10 +185,14 @@ def _named_row(results: Raw, day: date, error: str) -> str:
     if found is None:
         return f"has unreadable results on {day} ({quoted(error)})"
     row, field = int(found.group(1)), found.group(2)
-    decoded: Any = msgspec.json.decode(msgspec.json.decode(results, type=list[Raw])[row])
-    item = decoded.get("line_item") if isinstance(decoded, dict) else None
-    name = row_name(day, row, item if isinstance(item, str) else None)
-    return f"has an unusable {field or 'row'} on {name}: {error[: found.start()]}"
+    try:
+        raw = msgspec.json.decode(results, type=list[Raw])[row]
+        item = msgspec.json.decode(raw, type=_NameOfRow).line_item
+    except ValueError:
+        item = None
+    return (
+        f"has an unusable {field or 'row'} on {row_name(day, row, item)}: {error[: found.start()]}"
+    )
 
 
 def _unknown(

@@ -21,7 +21,6 @@ def build_definitions(pipeline: Pipeline) -> dg.Definitions:
     day.
     """
     models = build_models_asset(pipeline)
-    start = pipeline.settings.start_date
     return dg.Definitions(
         assets=[
             build_costs_asset(pipeline),
@@ -29,8 +28,8 @@ def build_definitions(pipeline: Pipeline) -> dg.Definitions:
             models,
             build_published_asset(pipeline, models),
         ],
-        jobs=[collect_job(start), build_job()],
+        jobs=[collect_job(), build_job()],
         sensors=[build_after_collecting()],
         executor=dg.in_process_executor,
-        resources={"io_manager": dg.InMemoryIOManager()},
+        resources={"io_manager": dg.mem_io_manager},
     )

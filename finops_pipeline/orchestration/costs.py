@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date
 
 import dagster as dg
+from pydantic import Field
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.collect import Progress, collect_costs
@@ -27,8 +28,7 @@ read for it, and the check `every_team_collected` names the others.
 class CollectConfig(dg.Config):
     """What a run may choose besides its days."""
 
-    teams: list[str] = []
-    """Team ids; none means every active team."""
+    teams: list[str] = Field(default=[], description="Team ids; none: every active team.")
 
 
 def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
@@ -114,9 +114,13 @@ class _Reporter:
         if progress.loads != self._loads:
             self._loads = progress.loads
             self._context.log.info(
-                f"Load {progress.loads}: {progress.teams_done} of {progress.teams} teams, "
-                f"{progress.buckets_done} of {progress.buckets} team-days, "
-                f"{progress.rows} new rows."
+                "Load %d: %d of %d teams, %d of %d team-days, %d new rows.",
+                progress.loads,
+                progress.teams_done,
+                progress.teams,
+                progress.buckets_done,
+                progress.buckets,
+                progress.rows,
             )
 
 

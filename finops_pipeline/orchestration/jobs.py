@@ -6,12 +6,9 @@ asset *and day*, unpartitioned assets included: minutes of bookkeeping for a lon
 
 from __future__ import annotations
 
-from datetime import date
-
 import dagster as dg
 
 from finops_pipeline.orchestration.costs import COSTS_KEY
-from finops_pipeline.orchestration.partitions import daily_partitions
 
 COLLECT = "collect"
 BUILD = "build"
@@ -24,16 +21,17 @@ def built_assets() -> dg.AssetSelection:
     return dg.AssetSelection.groups(*_BUILT_GROUPS)
 
 
-def collect_job(start: date) -> dg.UnresolvedAssetJobDefinition:
+def collect_job() -> dg.UnresolvedAssetJobDefinition:
+    """Raw costs of a range of days."""
     return dg.define_asset_job(
         COLLECT,
         selection=dg.AssetSelection.assets(COSTS_KEY),
-        partitions_def=daily_partitions(start),
         description="Read costs from OpenAI for a range of days, all teams or some.",
     )
 
 
 def build_job() -> dg.UnresolvedAssetJobDefinition:
+    """Models, tests and the published file."""
     return dg.define_asset_job(
         BUILD,
         selection=built_assets(),
@@ -41,7 +39,7 @@ def build_job() -> dg.UnresolvedAssetJobDefinition:
     )
 
 
-def after_collecting() -> dg.AutomationCondition:
+def after_collecting() -> dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]:
     """Build once after anything landed, whichever job or backfill landed it.
 
     ``eager()`` waits for every day of the range's partitions and never fires here.
@@ -57,6 +55,7 @@ def after_collecting() -> dg.AutomationCondition:
 
 
 def build_after_collecting() -> dg.AutomationConditionSensorDefinition:
+    """The sensor that evaluates :func:`after_collecting`; on by default."""
     return dg.AutomationConditionSensorDefinition(
         "build_after_collecting",
         target=built_assets(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 from dagster_dbt import (
@@ -19,10 +19,7 @@ from finops_pipeline.orchestration.costs import COSTS_KEY
 from finops_pipeline.orchestration.jobs import after_collecting
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
-from finops_pipeline.warehouse.dbt import read_manifest
-
-if TYPE_CHECKING:
-    from dbt.contracts.results import RunResult
+from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
 
 REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
 PUBLISHED_KEY = dg.AssetKey(["published_marts"])
@@ -106,13 +103,12 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     return models
 
 
-def _events(context: dg.AssetExecutionContext, results: "list[RunResult]") -> Iterator[Any]:
+def _events(context: dg.AssetExecutionContext, results: list[NodeResult]) -> Iterator[Any]:
     asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
     check_keys = {key.name: key for key in context.selected_asset_check_keys}
     for result in results:
-        node = result.node
-        if node.resource_type == "test" and node.name in check_keys and result.status != "skipped":
-            key = check_keys[node.name]
+        if result.kind == "test" and result.name in check_keys and result.status != "skipped":
+            key = check_keys[result.name]
             yield dg.AssetCheckResult(
                 asset_key=key.asset_key,
                 check_name=key.name,
@@ -123,21 +119,21 @@ def _events(context: dg.AssetExecutionContext, results: "list[RunResult]") -> It
                     else dg.AssetCheckSeverity.ERROR
                 ),
                 description=result.message,
-                metadata={"failing_rows": result.failures or 0},
+                metadata={"failing_rows": result.failures},
             )
-        elif node.resource_type == "model" and result.status == "success":
+        elif result.kind == "model" and result.status == "success":
             yield dg.MaterializeResult(
-                asset_key=asset_keys[node.name],
-                metadata={"seconds": round(result.execution_time, 3)},
+                asset_key=asset_keys[result.name],
+                metadata={"seconds": round(result.seconds, 3)},
             )
 
 
-def _explained(failures: "list[RunResult]") -> str:
+def _explained(failures: list[NodeResult]) -> str:
     broken = [result for result in failures if result.status != "skipped"]
     first = broken[0] if broken else failures[0]
     return (
         f"{len(broken)} models or tests failed, so nothing was published; the marts stay as they "
-        f"were. First: {first.node.name}: {first.message}"
+        f"were. First: {first.name}: {first.message}"
     )
 
 

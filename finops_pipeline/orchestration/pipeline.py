@@ -36,9 +36,9 @@ class Pipeline:
     dbt: Dbt
     open_registry: Callable[[], Registry]
     make_client: ClientFactory
-    on_collect: OnProgress = field(default=lambda progress: None)
-    on_collected: Callable[[Collection], None] = field(default=lambda collection: None)
-    on_node: Callable[[str], None] = field(default=lambda name: None)
+    on_collect: OnProgress = field(default=lambda _: None)
+    on_collected: Callable[[Collection], None] = field(default=lambda _: None)
+    on_node: Callable[[str], None] = field(default=lambda _: None)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pipeline:
@@ -46,9 +46,7 @@ class Pipeline:
         warehouse = Warehouse.from_settings(settings)
 
         def make_client(team_id: str, api_key: Callable[[], str]) -> AdminClient:
-            return AdminClient(
-                team_id=team_id, base_url=settings.openai_base_url, api_key=api_key
-            )
+            return AdminClient(team_id=team_id, base_url=settings.openai_base_url, api_key=api_key)
 
         return cls(
             settings=settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -73,7 +73,7 @@ class Runner:
             raise _failure(result, BUILD)
 
     def _execute(
-        self, job: str, config: dict[str, object], tags: dict[str, str]
+        self, job: str, config: Mapping[str, object], tags: dict[str, str]
     ) -> dg.ExecuteInProcessResult:
         return self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,

@@ -29,19 +29,28 @@ class UTCDateTime(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_bind_param(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without a zone was given to the registry")
         return value and value.astimezone(UTC)
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(
+        self,
+        value: datetime | None,
+        dialect: Dialect,  # noqa: ARG002
+    ) -> datetime | None:
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
-    # Named constraints, because a later migration can only change what has a name.
+    """Constraints are named, because a later migration can only change what has a name."""
+
     metadata = MetaData(
         naming_convention={
             "pk": "pk_%(table_name)s",
@@ -58,6 +67,8 @@ class Base(DeclarativeBase):
 
 
 class TeamRow(Base):
+    """A team; a deactivated one keeps its row, because its past spend is still reported."""
+
     __tablename__ = "teams"
     __table_args__ = (
         CheckConstraint("team_id <> '' AND team_id <> 'unallocated'", name="team_id_is_usable"),
@@ -78,6 +89,8 @@ class TeamRow(Base):
 
 
 class ProjectRow(Base):
+    """A project as it is now; who owned it when is in :class:`OwnershipRow`."""
+
     __tablename__ = "projects"
     __table_args__ = (
         CheckConstraint(
@@ -126,6 +139,8 @@ class OwnershipRow(Base):
 
 
 class KeyRow(Base):
+    """An encrypted API key; at most one active admin key per team. Replaced keys keep their row."""
+
     __tablename__ = "api_keys"
     __table_args__ = (
         CheckConstraint("key_type IN ('admin', 'project')", name="key_type_is_known"),

@@ -12,16 +12,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.warehouse.publishing import building_path
 from finops_pipeline.warehouse.warehouse import Warehouse
-
-if TYPE_CHECKING:
-    from dbt.contracts.results import RunResult
 
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 PROFILE = "finops"
@@ -41,6 +38,24 @@ class DbtPaths:
     @property
     def manifest(self) -> Path:
         return self.target / "manifest.json"
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """How one model or test ended.
+
+    Attributes:
+        kind: ``model`` or ``test``.
+        status: dbt's: success, pass, warn, fail, error, skipped.
+        failures: Rows that a test found.
+    """
+
+    name: str
+    kind: str
+    status: str
+    message: str
+    failures: int
+    seconds: float
 
 
 class Dbt:
@@ -86,7 +101,7 @@ class Dbt:
         select: Sequence[str] = (),
         *,
         on_node: Callable[[str], None] | None = None,
-    ) -> list[RunResult]:
+    ) -> list[NodeResult]:
         """Build and test models in the working copy, all of them unless ``select`` names some.
 
         Only while writing. Nodes that fail are in the result, not raised.
@@ -102,8 +117,18 @@ class Dbt:
             if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
                 on_node(event.data.node_info.node_name)
 
-        result: Any = self._invoke(arguments, target=self.paths.target, callback=callback)
-        return list(result)
+        results = self._invoke(arguments, target=self.paths.target, callback=callback)
+        return [
+            NodeResult(
+                name=result.node.name,
+                kind=str(result.node.resource_type),
+                status=str(result.status),
+                message=result.message or "",
+                failures=result.failures or 0,
+                seconds=result.execution_time,
+            )
+            for result in results
+        ]
 
     def _invoke(
         self,
@@ -111,7 +136,7 @@ class Dbt:
         *,
         target: Path,
         callback: Callable[[Any], None] | None = None,
-    ) -> object:
+    ) -> Any:
         # dbt takes seconds to import, and most commands never need it.
         from dbt.adapters.duckdb.connections import DuckDBConnectionManager
         from dbt.cli.main import dbtRunner
@@ -136,7 +161,7 @@ class Dbt:
             ]
         )
         # The adapter keeps its database open between commands, and with it DuckDB's lock.
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
         if run.exception is not None:
             raise FinopsError(
                 f"dbt {arguments[0]} stopped: {run.exception}",

@@ -36,7 +36,7 @@ class WriterLock:
     """The warehouse's writer lock.
 
     Args:
-        path: The lock file; a note about its holder lies beside it (``…​.json``).
+        path: The lock file; a note about its holder lies beside it (``….holder.json``).
         timeout: Seconds to wait before giving up.
         on_wait: Told for whom we wait.
     """

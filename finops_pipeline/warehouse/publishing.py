@@ -99,7 +99,7 @@ def publish(marts: Path, run_id: str) -> Published:
     # DuckDB replays any WAL it finds by name: one left by a killed read-write client would be
     # replayed into the new file.
     _wal(marts).unlink(missing_ok=True)
-    os.replace(ready, marts)
+    ready.replace(marts)
     _wal(marts).unlink(missing_ok=True)
     _fsync(marts.parent)
     _discard_abandoned(marts)

@@ -154,7 +154,7 @@ class Warehouse:
                 time.sleep(0.2)
 
     def replace_raw_tables(self, tables: dict[str, pa.Table]) -> None:
-        """Replace small tables of schema ``raw`` in one transaction. Only inside :meth:`writing`."""
+        """Replace small tables of schema ``raw`` in one transaction. Only while writing."""
         with self.connect() as connection:
             connection.begin()
             connection.execute(f"CREATE SCHEMA IF NOT EXISTS {RAW_SCHEMA}")
@@ -196,7 +196,7 @@ class Warehouse:
 
 def _alive(folder_name: str) -> bool:
     try:
-        os.kill(int(folder_name.split("-")[0]), 0)
+        os.kill(int(folder_name.split("-", maxsplit=1)[0]), 0)
     except (ValueError, ProcessLookupError):
         return False
     except PermissionError:

@@ -19,71 +19,41 @@ import pyarrow as pa
 import pytest
 import yaml
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.artifacts.schemas.run import RunExecutionResult
 from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 DBT_PROJECT = Path(__file__).parents[2] / "dbt_project"
 
-MONEY, QUANTITY = pa.decimal128(38, 18), pa.decimal128(28, 6)
-TIME = pa.timestamp("us", tz="UTC")
-
-
-def _columns(text: str = "", **others: pa.DataType) -> dict[str, pa.DataType]:
-    return {name: pa.string() for name in text.split()} | others
-
-
+TYPES = {
+    "bool": pa.bool_(),
+    "count": pa.int64(),
+    "date": pa.date32(),
+    "money": pa.decimal128(38, 18),
+    "quantity": pa.decimal128(28, 6),
+    "ratio": pa.decimal128(9, 6),
+    "text": pa.string(),
+    "time": pa.timestamp("us", tz="UTC"),
+}
 RAW = {
-    "_dlt_loads": _columns(
-        "load_id schema_name schema_version_hash", status=pa.int64(), inserted_at=TIME
-    ),
-    "collections": _columns(
-        "collection_id run_id team_id endpoint key_id key_fingerprint organization_id status"
-        " currency content_hash revision_id query_signature unknown_fields error _dlt_load_id",
-        cost_date=pa.date32(),
-        collected_at=TIME,
-        row_count=pa.int64(),
-        cost=MONEY,
-    ),
-    "costs": _columns(
-        "revision_id team_id organization_id organization_name project_id project_name api_key_id"
-        " line_item currency quantity_unit _dlt_load_id",
-        cost_date=pa.date32(),
-        amount=MONEY,
-        quantity=QUANTITY,
-    ),
-    "openai_projects": _columns(
-        "team_id key_fingerprint project_id project_name status _dlt_load_id",
-        created_at=TIME,
-        archived_at=TIME,
-        collected_at=TIME,
-    ),
-    "teams": _columns(
-        "team_id team_name parent_team_id owner_email budget_owner_email cost_center",
-        is_active=pa.bool_(),
-        created_at=TIME,
-        deactivated_at=TIME,
-    ),
-    "projects": _columns(
-        "project_id project_name openai_project_id environment owner_email cost_center tags",
-        is_active=pa.bool_(),
-        created_at=TIME,
-    ),
-    "project_ownership": _columns(
-        "project_id team_id openai_project_id", valid_from=pa.date32(), valid_to=pa.date32()
-    ),
-    "keys": _columns(
-        "key_id team_id key_type project_id fingerprint organization_id",
-        is_active=pa.bool_(),
-        created_at=TIME,
-        deactivated_at=TIME,
-    ),
-    "build_settings": _columns(
-        "run_id contract_version cost_source",
-        built_at=TIME,
-        settle_days=pa.int32(),
-        tolerance=pa.decimal128(9, 6),
-        tolerance_floor=MONEY,
-    ),
+    "_dlt_loads": "load_id schema_name status:count inserted_at:time schema_version_hash",
+    "collections": "collection_id run_id team_id endpoint cost_date:date key_id key_fingerprint"
+    " organization_id status collected_at:time row_count:count cost:money currency content_hash"
+    " revision_id query_signature unknown_fields error _dlt_load_id",
+    "costs": "revision_id team_id cost_date:date organization_id organization_name project_id"
+    " project_name api_key_id line_item amount:money currency quantity:quantity quantity_unit"
+    " _dlt_load_id",
+    "openai_projects": "team_id key_fingerprint project_id project_name status created_at:time"
+    " archived_at:time collected_at:time _dlt_load_id",
+    "teams": "team_id team_name parent_team_id owner_email budget_owner_email cost_center"
+    " is_active:bool created_at:time deactivated_at:time",
+    "projects": "project_id project_name openai_project_id environment owner_email cost_center"
+    " tags is_active:bool created_at:time",
+    "project_ownership": "project_id team_id openai_project_id valid_from:date valid_to:date",
+    "keys": "key_id team_id key_type project_id fingerprint organization_id is_active:bool"
+    " created_at:time deactivated_at:time",
+    "build_settings": "run_id built_at:time contract_version cost_source settle_days:count"
+    " tolerance:ratio tolerance_floor:money",
 }
 
 REGISTERED = datetime(2025, 1, 1, tzinfo=UTC)
@@ -187,7 +157,7 @@ class Warehouse:
         self.tables["_dlt_loads"].append({"load_id": load_id, "status": 0 if complete else 1})
         return load_id
 
-    def read(  # noqa: PLR0913 - a reading has that many sides
+    def read(
         self,
         team_id: str,
         day: date,
@@ -264,21 +234,25 @@ class Warehouse:
         with duckdb.connect(str(self.folder / "warehouse.duckdb")) as connection:
             connection.execute("set timezone = 'UTC'; create schema if not exists raw")
             for table, columns in RAW.items():
-                landed = pa.Table.from_pylist(self.tables[table], schema=pa.schema(columns))
+                fields = [column.partition(":") for column in columns.split()]
+                schema = pa.schema({name: TYPES[kind or "text"] for name, _, kind in fields})
+                landed = pa.Table.from_pylist(self.tables[table], schema=schema)
                 connection.register("landed", landed)
                 connection.execute(f"create or replace table raw.{table} as from landed")
                 connection.unregister("landed")
 
-    def dbt(self, command: str, *options: str) -> dict[str, str]:
+    def dbt(self, command: str, *options: str, land: bool = True) -> dict[str, str]:
         """Land and run dbt. Status by node name, for models and failed or passed tests."""
-        self.land()
+        if land:
+            self.land()
         result = dbtRunner(manifest=self.manifest).invoke(
             [command, *options, *dbt_options(self.folder)]
         )
         release_files()
         if result.exception is not None:
             raise result.exception
-        return {run.node.name: str(run.status) for run in result.result}
+        assert isinstance(result.result, RunExecutionResult)
+        return {run.node.name: str(run.status) for run in result.result.results}
 
     def build(self) -> Marts:
         """Models and their tests, as production does it. All of it must succeed."""
@@ -287,9 +261,9 @@ class Warehouse:
         assert not wrong
         return Marts(self.folder / "marts.building.duckdb")
 
-    def run(self) -> Marts:
+    def run(self, *options: str) -> Marts:
         """The models alone."""
-        statuses = self.dbt("run")
+        statuses = self.dbt("run", *options)
         assert set(statuses.values()) == {"success"}, statuses
         return Marts(self.folder / "marts.building.duckdb")
 
@@ -315,6 +289,8 @@ def dbt_options(folder: Path) -> list[str]:
         *("--profiles-dir", str(folder)),
         *("--target-path", str(folder / "target")),
         *("--log-path", str(folder / "logs")),
+        *("--log-level-file", "none"),
+        "--no-write-json",
         "--quiet",
         "--no-use-colors",
     ]
@@ -338,7 +314,7 @@ def release_files() -> None:
     """dbt keeps its connection for a next command of the same process; the files stay open."""
     if DuckDBConnectionManager._ENV is not None:
         DuckDBConnectionManager._ENV.close()
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture(scope="session")

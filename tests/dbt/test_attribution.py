@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 
 import pytest
+
 from tests.dbt.conftest import Marts, Warehouse, at, cost
 
 FIRST, SECOND, THIRD = date(2026, 3, 1), date(2026, 3, 2), date(2026, 3, 3)
@@ -35,7 +37,9 @@ def team_days(marts: Marts) -> dict[tuple[str, int], tuple[Decimal, int]]:
 
 
 @pytest.fixture(scope="module")
-def builds(new_warehouse) -> tuple[Marts, list[tuple[object, ...]], Marts]:  # type: ignore[no-untyped-def]
+def builds(
+    new_warehouse: Callable[[], Warehouse],
+) -> tuple[Marts, list[tuple[object, ...]], Marts]:
     """The same warehouse before and after a project is registered."""
     warehouse = new_warehouse()
     spend(warehouse)

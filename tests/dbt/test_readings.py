@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import pytest
-from tests.dbt.conftest import Marts, at, cost
+
+from tests.dbt.conftest import Marts, Warehouse, at, cost
 
 DAY = date(2026, 3, 1)
 
 
 @pytest.fixture(scope="module")
-def marts(new_warehouse) -> Marts:  # type: ignore[no-untyped-def]
+def marts(new_warehouse: Callable[[], Warehouse]) -> Marts:
     warehouse = new_warehouse()
     warehouse.settings(date(2026, 3, 20))
     for name in ("emptied", "again", "crashed", "kept", "credit", "euros", "nulls"):
         warehouse.team(name, f"key-{name}", is_active=True)
 
-    def read(name: str, rows: list, day: int, **more) -> str:  # type: ignore[no-untyped-def, type-arg]
+    def read(name: str, rows: list[dict[str, Any]], day: int, **more: Any) -> str:
         return warehouse.read(name, DAY, rows, at(date(2026, 3, day), 2), key=f"key-{name}", **more)
 
     a, b = [cost("1.5", "again")], [cost("2.5", "again")]

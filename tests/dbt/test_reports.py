@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+
 from tests.dbt.conftest import Marts, Warehouse, at, cost
 
 TODAY = date(2026, 3, 12)  # a Thursday
@@ -36,14 +37,16 @@ def marts(new_warehouse: Callable[[], Warehouse]) -> Marts:
             warehouse.fail("holes", day, at(day, 4, days=1), "outage of the costs endpoint")
         elif day != skipped:
             rows = [cost("1", "q"), cost("0.1")]
-            warehouse.read("holes", day, rows, at(day, 4, days=1), key="key-2", organization_id="o2")
+            warehouse.read(
+                "holes", day, rows, at(day, 4, days=1), key="key-2", organization_id="o2"
+            )
     # Ended on the fourth; a later attempt at a day that was read before does not unread it.
     for day in days(date(2026, 3, 2), date(2026, 3, 3)):
         warehouse.read("gone", day, [], at(day, 4, days=1), key="key-4", organization_id="o4")
     warehouse.fail("gone", date(2026, 3, 2), at(date(2026, 3, 4), 8), "key was revoked")
     # Today's bucket, half filled, and yesterday's when it was still open.
     warehouse.read("whole", TODAY, [cost("7", "p")], at(TODAY, 5), key="key-1")
-    return warehouse.build()
+    return warehouse.run()
 
 
 def summary(marts: Marts, team: str, columns: str) -> tuple[object, ...]:
@@ -154,7 +157,10 @@ def test_a_day_read_before_it_was_over_is_not_complete(warehouse: Warehouse) -> 
     assert marts.rows("fct_costs", "is_settled") == [(False,), (True,)]
 
     warehouse.read("early", yesterday, [cost("1", "p")], at(TODAY), key="key")
-    assert summary(warehouse.run(), "early", "yesterday, yesterday_is_settled") == (Decimal(1), True)
+    assert summary(warehouse.run(), "early", "yesterday, yesterday_is_settled") == (
+        Decimal(1),
+        True,
+    )
 
 
 def test_an_empty_warehouse_builds(warehouse: Warehouse) -> None:

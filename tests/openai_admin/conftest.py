@@ -27,7 +27,11 @@ FAST = RetryPolicy(
 
 @dataclass(frozen=True)
 class Reply:
-    """One scripted answer; ``drop`` closes without a word, ``cut`` after that many body bytes."""
+    """One scripted answer.
+
+    ``drop`` closes without a word, ``cut`` after that many bytes of the body; ``delay`` is the
+    seconds before the answer, ``trickle`` those between its bytes.
+    """
 
     body: Any = None
     status: int = 200
@@ -36,6 +40,7 @@ class Reply:
     drop: bool = False
     cut: int | None = None
     delay: float = 0.0
+    trickle: float = 0.0
 
     def wire(self) -> bytes:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -92,16 +97,26 @@ class ScriptedServer:
                 server.asked.append(asked)
                 reply = server.script.popleft() if server.script else server.otherwise(asked)
                 time.sleep(reply.delay)
-                if not reply.drop:
-                    # In one piece: two small writes would wait for a delayed acknowledgement.
-                    self.wfile.write(reply.wire())
                 self.close_connection = reply.drop or reply.cut is not None
+                if reply.drop:
+                    return
+                # In one piece: two small writes would wait for a delayed acknowledgement.
+                answer = reply.wire()
+                step = 1 if reply.trickle else len(answer)
+                for start in range(0, len(answer), step):
+                    self.wfile.write(answer[start : start + step])
+                    time.sleep(reply.trickle)
 
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_: object) -> None:
+                """A client that leaves early is part of the play."""
+
+        self._http = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.01,))
 
     def __enter__(self) -> Self:
@@ -123,9 +138,7 @@ class ScriptedServer:
     def client(
         self, api_key: Callable[[], str] = lambda: KEY, retry: RetryPolicy = FAST
     ) -> AdminClient:
-        return AdminClient(
-            team_id="growth", base_url=self.base_url, api_key=api_key, retry=retry
-        )
+        return AdminClient(team_id="growth", base_url=self.base_url, api_key=api_key, retry=retry)
 
 
 def day_of(seconds: int) -> date:

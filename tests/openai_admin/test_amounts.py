@@ -58,9 +58,7 @@ def with_amount(literal: str) -> bytes:
         ("null", None),
     ],
 )
-def test_amount_is_the_literal(
-    server: ScriptedServer, literal: str, expected: str | None
-) -> None:
+def test_amount_is_the_literal(server: ScriptedServer, literal: str, expected: str | None) -> None:
     amounts = read_body(server, with_amount(literal)).rows["amount"]
     assert amounts.type == pa.decimal128(38, 18)
     assert amounts[1].as_py() == (None if expected is None else Decimal(expected))

@@ -81,7 +81,8 @@ def test_migrations_make_the_tables_of_the_models(settings: Settings, tmp_path: 
 def definitions(path: Path) -> dict[str, list[str]]:
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(
-            "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name <> 'alembic_version'"
+            "SELECT name, sql FROM sqlite_master "
+            "WHERE sql IS NOT NULL AND name <> 'alembic_version'"
         ).fetchall()
     return {
         name: sorted(line.strip().rstrip(",") for line in text.splitlines()) for name, text in rows

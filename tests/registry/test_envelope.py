@@ -48,7 +48,9 @@ def test_the_stored_format_stays_readable(tmp_path: Path) -> None:
     path.touch(0o600)
     path.write_bytes(bytes(range(32)))
     sealed = SealedKey(
-        encrypted_key=bytes.fromhex("aa0da3fec53c37b9f34d0522265631bd2040d1ea2fb2450ce17cb1f61928e0"),
+        encrypted_key=bytes.fromhex(
+            "aa0da3fec53c37b9f34d0522265631bd2040d1ea2fb2450ce17cb1f61928e0"
+        ),
         encrypted_data_key=bytes.fromhex(
             "c3d8cf0a27a312717eb12da7ac6869a0ed5a5834c8325e2921621379bbcb"
             "3cc24784e699031d9da0e95834dff6d1d69648150ab445ab8b3465afbd57"
@@ -145,7 +147,7 @@ def test_a_key_opens_for_its_own_host_alone(
             assert active is not None
             return active.reveal()
 
-    with pytest.raises(FinopsError, match="registered for the API host api.openai.com") as error:
+    with pytest.raises(FinopsError, match=r"registered for the API host api\.openai\.com") as error:
         reveal()
     assert "FINOPS_OPENAI_BASE_URL" in error.value.fix
     sql("UPDATE api_keys SET api_host = 'evil.example:8443'")

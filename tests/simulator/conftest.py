@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from finops_pipeline.simulator import Scenario, SimulatedServer
+from finops_pipeline.simulator import Control, Scenario, SimulatedServer
+from finops_pipeline.simulator.model import SimulatedOrganization
 
 NOW = datetime(2026, 4, 2, 9, 30, tzinfo=UTC)
 START = date(2025, 11, 20)
@@ -23,6 +24,17 @@ class Company:
 
     server: SimulatedServer
     http: httpx.Client
+    now: datetime = NOW
+    start: date = START
+
+    @property
+    def control(self) -> Control:
+        return self.server.control
+
+    @property
+    def organization(self) -> SimulatedOrganization:
+        """The organization that the first key opens."""
+        return self.server.scenario.organizations[0]
 
     @property
     def keys(self) -> list[str]:
@@ -47,7 +59,7 @@ class Company:
         params: list[tuple[str, str]] = [("group_by[]", name) for name in group_by]
         for name, bound in (("start_time", start), ("end_time", end)):
             if bound is not None:
-                params.append((name, str(bound if isinstance(bound, int) else unix(bound))))
+                params.append((name, str(bound if isinstance(bound, int) else self.unix(bound))))
         params += [(name, str(value)) for name, value in others.items()]
         return self.get("/organization/costs", key=key, params=params)
 
@@ -59,7 +71,7 @@ class Company:
             turned = {} if page is None else {"page": page}
             answer = self.costs(start, end, **{"limit": 180, **others, **turned})
             assert answer.status_code == 200, answer.text
-            content = exact(answer)
+            content = self.exact(answer)
             found += content["data"]
             page = content["next_page"]
             if not content["has_more"]:
@@ -67,17 +79,19 @@ class Company:
 
     def rows(self, day: date, **others: Any) -> list[dict[str, Any]]:
         """The results of one day's bucket."""
-        results: list[dict[str, Any]] = self.buckets(day, **{**others, "limit": 1})[0]["results"]
+        answer = self.costs(day, limit=1, **others)
+        assert answer.status_code == 200, answer.text
+        results: list[dict[str, Any]] = self.exact(answer)["data"][0]["results"]
         return results
 
+    @staticmethod
+    def unix(day: date) -> int:
+        return int(datetime.combine(day, time(), tzinfo=UTC).timestamp())
 
-def unix(day: date) -> int:
-    return int(datetime.combine(day, time(), tzinfo=UTC).timestamp())
-
-
-def exact(answer: httpx.Response) -> dict[str, Any]:
-    content: dict[str, Any] = answer.json(parse_float=Decimal, parse_int=Decimal)
-    return content
+    @staticmethod
+    def exact(answer: httpx.Response) -> dict[str, Any]:
+        content: dict[str, Any] = answer.json(parse_float=Decimal)
+        return content
 
 
 @pytest.fixture

@@ -20,15 +20,20 @@ select
     -- Tokens and seconds do not add up, and part of a quantity is not the quantity.
     case
         when
-            min(costs.quantity_unit) is not distinct from max(costs.quantity_unit)
-            and count(costs.quantity_unit) in (0, count(*))
-            and count(costs.quantity) = count(*)
+            count(costs.quantity) = count(*)
+            and (
+                count(costs.quantity_unit) = 0
+                or (
+                    count(costs.quantity_unit) = count(*)
+                    and min(costs.quantity_unit) = max(costs.quantity_unit)
+                )
+            )
             then cast(sum(costs.quantity) as decimal(28, 6))
     end as quantity,
     case
         when
-            min(costs.quantity_unit) = max(costs.quantity_unit)
-            and count(costs.quantity_unit) = count(*)
+            count(costs.quantity_unit) = count(*)
+            and min(costs.quantity_unit) = max(costs.quantity_unit)
             then min(costs.quantity_unit)
     end as quantity_unit
 from sightings

@@ -42,10 +42,20 @@ expected_organizations as (
     group by organization_id
 ),
 
+first_days as (
+    select min(cost_date) as first_day
+    from sightings
+),
+
 days as (
-    select cast(unnest(generate_series(first_day, as_of_date, interval 1 day)) as date) as cost_date
+    select
+        cast(
+            unnest(
+                generate_series(first_days.first_day, build_settings.as_of_date, interval 1 day)
+            ) as date
+        ) as cost_date
     from build_settings
-    cross join (select min(cost_date) as first_day from sightings)
+    cross join first_days
 )
 
 select

@@ -145,18 +145,20 @@ reached as (
     where reached.component < ties.to_key
 ),
 
+components as (
+    select
+        key_fingerprint,
+        min(component) as component
+    from reached
+    group by key_fingerprint
+),
+
 keys_in_components as (
     select
         own_ids.*,
         components.component
     from own_ids
-    inner join (
-        select
-            key_fingerprint,
-            min(component) as component
-        from reached
-        group by key_fingerprint
-    ) as components on own_ids.key_fingerprint = components.key_fingerprint
+    inner join components on own_ids.key_fingerprint = components.key_fingerprint
 ),
 
 component_ids as (
@@ -204,17 +206,13 @@ named_keys as (
 nameless as (
     select
         component,
-        first_team_id,
-        row_number() over (partition by first_team_id order by since, component) as number
-    from (
-        select
-            component,
-            min(first_team_id) as first_team_id,
-            min(since) as since
-        from named_keys
-        where organization_id is null
-        group by component
-    )
+        min(first_team_id) as first_team_id,
+        row_number() over (
+            partition by min(first_team_id) order by min(since), component
+        ) as number
+    from named_keys
+    where organization_id is null
+    group by component
 ),
 
 resolved as (

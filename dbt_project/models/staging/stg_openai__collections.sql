@@ -27,4 +27,4 @@ select
     error,
     _dlt_load_id as load_id
 from collections
-where _dlt_load_id in (select load_id from complete_loads)
+where _dlt_load_id in (select complete_loads.load_id from complete_loads)

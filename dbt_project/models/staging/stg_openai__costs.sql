@@ -22,4 +22,4 @@ select
     -- OpenAI bills in US dollars; an amount that names no currency is one of those.
     coalesce(upper(currency), 'USD') as currency
 from costs
-where _dlt_load_id in (select load_id from complete_loads)
+where _dlt_load_id in (select complete_loads.load_id from complete_loads)

@@ -13,4 +13,4 @@ select
     project_name as openai_project_name,
     collected_at
 from projects
-where _dlt_load_id in (select load_id from complete_loads)
+where _dlt_load_id in (select complete_loads.load_id from complete_loads)

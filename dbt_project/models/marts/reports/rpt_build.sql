@@ -11,12 +11,18 @@ complete_days as (
     from organization_days
     group by cost_date
     having bool_and(is_covered)
+),
+
+newest_complete_days as (
+    select max(cost_date) as newest_complete_date
+    from complete_days
 )
 
 select
-    built_at,
-    run_id,
-    contract_version,
-    cost_source,
-    (select max(cost_date) from complete_days) as newest_complete_date
+    build_settings.built_at,
+    build_settings.run_id,
+    build_settings.contract_version,
+    build_settings.cost_source,
+    newest_complete_days.newest_complete_date
 from build_settings
+cross join newest_complete_days

@@ -1,0 +1,53 @@
+"""A command line in a data directory of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from finops_pipeline.errors import FinopsError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command printed, the error it raised for people, and its exit code."""
+
+    stdout: str
+    stderr: str
+    exit_code: int
+    error: FinopsError | None
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data directory; the settings' environment points at it and no ``.env`` is near."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FINOPS_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("FINOPS_KEY_FILE", str(tmp_path / "config" / "key"))
+    monkeypatch.setenv("FINOPS_OPENAI_BASE_URL", "https://api.openai.com/v1")
+    monkeypatch.delenv("FINOPS_REGISTRY_URL", raising=False)
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def command(data: Path) -> Command:
+    """Runs a group of commands: ``command(team.app, "add", "web")``."""
+
+    def run(app: typer.Typer, *arguments: str, stdin: str | bytes = "") -> Outcome:
+        result = CliRunner().invoke(app, arguments, input=stdin)
+        error = result.exception
+        if error is not None and not isinstance(error, FinopsError | SystemExit):
+            raise error
+        if isinstance(error, FinopsError):
+            return Outcome(result.stdout, result.stderr, error.exit_code, error)
+        return Outcome(result.stdout, result.stderr, result.exit_code, None)
+
+    return run

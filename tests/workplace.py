@@ -1,0 +1,109 @@
+"""A pipeline with a data directory of its own, against one simulated company."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import duckdb
+
+from finops_pipeline.ingestion.outcome import Collection
+from finops_pipeline.openai_admin import AdminClient, RetryPolicy
+from finops_pipeline.orchestration import Pipeline
+from finops_pipeline.orchestration.run import DateRange, Runner
+from finops_pipeline.registry import open_registry
+from finops_pipeline.settings import ExplicitSettings, Settings
+from finops_pipeline.simulator import Scenario, SimulatedServer
+
+IMPATIENT = RetryPolicy(attempts=4, total=5.0, first_wait=0.01, max_wait=0.05, jitter=0.0)
+
+
+@dataclass
+class Workplace:
+    """Settings, simulated company and pipeline that belong together."""
+
+    settings: Settings
+    server: SimulatedServer
+    pipeline: Pipeline
+
+    def register(self, scenario: Scenario | None = None) -> None:
+        """Register teams, keys and projects as the scenario suggests."""
+        registration = (scenario or self.server.scenario).registration
+        with open_registry(self.settings) as registry:
+            for team in registration.teams:
+                registry.add_team(team.team_id, team_name=team.name)
+                registry.register_key(team.team_id, team.admin_key)
+            for project in registration.projects:
+                registry.add_project(
+                    project.project_id,
+                    team_id=project.team_id,
+                    openai_project_id=project.openai_project_id,
+                )
+
+    @contextmanager
+    def runner(self) -> Iterator[Runner]:
+        """Runs the Dagster jobs in this process, on a throw-away instance."""
+        with dg.DagsterInstance.ephemeral() as instance:
+            yield Runner(self.pipeline, instance)
+
+    def collect(self, start: date, end: date, teams: Sequence[str] = ()) -> Collection:
+        with self.runner() as runner:
+            return runner.collect(DateRange(start, end), teams)
+
+    def build(self) -> None:
+        with self.runner() as runner:
+            runner.build()
+
+    def marts(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Rows from the published marts."""
+        with duckdb.connect(str(self.settings.marts_path), read_only=True) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def raw(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
+        """Rows from the raw warehouse."""
+        with duckdb.connect(str(self.settings.warehouse_path)) as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def truth(self, start: date, end: date) -> dict[tuple[str, date, str | None], Decimal]:
+        """What the company was billed from ``start`` to ``end``, both inclusive."""
+        return {
+            (total.organization_id, total.day, total.project_id): total.amount
+            for total in self.server.control.totals(start=start, end=end + timedelta(days=1))
+        }
+
+
+@contextmanager
+def opened_workplace(
+    scenario: Scenario, folder: Path, *, registered: bool = True, **changes: Any
+) -> Iterator[Workplace]:
+    """A workplace in ``folder``, with a server of its own; ``changes`` are settings."""
+    with SimulatedServer(scenario) as server:
+        settings = ExplicitSettings(
+            data_dir=folder / "data",
+            key_file=folder / "key" / "key",
+            openai_base_url=server.base_url,
+            **changes,
+        )
+
+        def make_client(team_id: str, api_key: Callable[[], str]) -> AdminClient:
+            return AdminClient(
+                team_id=team_id,
+                base_url=settings.openai_base_url,
+                api_key=api_key,
+                retry=IMPATIENT,
+            )
+
+        workplace = Workplace(
+            settings,
+            server,
+            replace(Pipeline.from_settings(settings), make_client=make_client),
+        )
+        if registered:
+            workplace.register()
+        yield workplace
