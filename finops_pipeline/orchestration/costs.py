@@ -68,7 +68,7 @@ def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                     make_client=pipeline.make_client,
                     start=days[0],
                     end=days[-1],
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     concurrency=pipeline.settings.max_concurrent_teams,
                     on_progress=_Reporter(pipeline, context),
                 )

@@ -85,14 +85,14 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                     pipeline.warehouse,
                     snapshot,
                     pipeline.settings,
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     built_at=started,
                 )
                 publishing.start_building(pipeline.warehouse.marts_path)
                 results = pipeline.dbt.build(names, on_node=pipeline.on_node)
                 failures = [result for result in results if result.status not in _PASSED]
                 if everything and not failures:
-                    publishing.finish_building(pipeline.warehouse.marts_path, context.run_id)
+                    publishing.finish_building(pipeline.warehouse.marts_path, context.run.run_id)
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log_event(dg.AssetObservation(REGISTRY_KEY, metadata=landed))
@@ -154,7 +154,7 @@ def build_published_asset(pipeline: Pipeline, models: dg.AssetsDefinition) -> dg
     def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         try:
             with pipeline.warehouse.writing("publishing marts"):
-                published = publishing.publish(pipeline.warehouse.marts_path, context.run_id)
+                published = publishing.publish(pipeline.warehouse.marts_path, context.run.run_id)
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         return dg.MaterializeResult(
