@@ -1,4 +1,4 @@
-"""The published marts, read-only: from Python as data frames, and for the commands that show them."""
+"""The published marts, read-only: as data frames, and for the commands that show them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Extensions, proxies and secrets of the machine stay out of reach; nothing is written for want of
-# memory either. The proxy is named because DuckDB would show the environment's, password included.
+# memory either. A proxy is named because DuckDB otherwise shows the environment's, password included.
 _CLOSED = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
     "allow_community_extensions": "false",
     "allow_unsigned_extensions": "false",
     "allow_persistent_secrets": "false",
-    "http_proxy": "",
+    "http_proxy": "none",
     "python_enable_replacements": "false",
     "temp_directory": "",
 }
@@ -74,9 +74,7 @@ def tables(*, path: str | os.PathLike[str] | None = None) -> list[str]:
 
 
 @contextmanager
-def connect(
-    path: Path, *, memory_limit: str | None = None
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(path: Path, *, memory_limit: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """The published file as database ``marts``, read-only, in UTC, its configuration locked.
 
     The file is attached to a database in memory. Opened by its own name, it would be shared with

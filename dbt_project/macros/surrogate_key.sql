@@ -1,10 +1,9 @@
-{#- md5 over the given columns. Each part is written as `<length>:<text>`, null as `-`, so that
-    neither a null and an empty text nor a shifted boundary can give the same key. -#}
+{#- md5 over the given columns as a JSON list: null, an empty text and a shifted boundary all
+    read differently there. -#}
 {% macro surrogate_key(columns) -%}
-    md5(concat(
+    md5(cast(to_json([
         {%- for column in columns %}
-        coalesce(length(cast({{ column }} as varchar)) || ':' || cast({{ column }} as varchar), '-')
-        {{- "," if not loop.last }}
+        cast({{ column }} as varchar){{ "," if not loop.last }}
         {%- endfor %}
-    ))
+    ]) as varchar))
 {%- endmacro %}

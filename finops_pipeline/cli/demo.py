@@ -130,7 +130,7 @@ def _show(settings: Settings, server: SimulatedServer, *, seconds: float) -> Non
         billed = sum((each.amount for each in truth), Decimal(0))
         provisional = sum((row[4] or Decimal(0) for row in rows), Decimal(0))
 
-    console = Console()
+    console = Console(highlight=False, soft_wrap=True)
     table = Table(title=f"Where the money went, {server.scenario.start} to yesterday (UTC)")
     table.add_column("team")
     table.add_column("project")
@@ -138,24 +138,20 @@ def _show(settings: Settings, server: SimulatedServer, *, seconds: float) -> Non
     table.add_column("")
     for team, project, cost, currency, _ in rows:
         table.add_row(team, project, f"{cost:,.2f}", currency)
-    table.add_section()
-    table.add_row("total", "", f"{total:f}", "USD")
-    table.add_row("billed by the simulated OpenAI", "", f"{billed:f}", "USD")
     console.print(table)
+    console.print(f"Total of the marts                {total:f} USD")
+    console.print(f"Billed by the simulated OpenAI    {billed:f} USD")
     if total != billed:
         raise FinopsError("The two totals differ.", "This is a defect: please report it.")
+    folder = settings.data_dir.relative_to(Path.cwd())
     console.print(
         f"Equal to the last digit. {provisional:,.2f} USD of it is provisional: those days are "
-        f"read again until they have settled. All of this took {seconds:.0f} s."
-    )
-    console.print(
-        "\nOpen next:\n"
-        "  make ui                                            the assets, runs and checks\n"
-        f"  FINOPS_DATA_DIR={settings.data_dir.relative_to(Path.cwd())} .venv/bin/finops costs "
-        "daily      what each team spent\n"
-        f"  FINOPS_DATA_DIR={settings.data_dir.relative_to(Path.cwd())} .venv/bin/finops query "
-        '"FROM rpt_unallocated_costs"\n'
-        f"  {settings.marts_path.relative_to(Path.cwd())}                        the marts, for "
-        "any DuckDB client (read-only)",
-        highlight=False,
+        f"read again until they have settled. All of this took {seconds:.0f} s.\n"
+        "\n"
+        "Open next:\n"
+        "  make ui                  the assets, their runs and checks, on 127.0.0.1:3000\n"
+        f"  export FINOPS_DATA_DIR={folder}\n"
+        "  .venv/bin/finops costs daily                          what each team spent, by day\n"
+        '  .venv/bin/finops query "FROM rpt_unallocated_costs"   what belongs to nobody yet\n'
+        f"  {folder}/marts.duckdb    the marts, for any DuckDB client (open it read-only)"
     )

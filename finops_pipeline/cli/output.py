@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_format
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -46,6 +46,55 @@ def warn(text: str) -> None:
     typer.echo(f"Warning: {text}", err=True)
 
 
+def compact_json(value: object) -> str:
+    """A value as JSON on one line; times, days and decimals as in :func:`emit`."""
+    return json_format.dumps(value, default=_as_json, ensure_ascii=False, allow_nan=False)
+
+
+def decimal_text(value: Decimal) -> str:
+    """All that a decimal says, without an exponent: ``1.50``, ``0.000004``, ``3``.
+
+    Zeros at the end are left out beyond two decimals.
+    """
+    whole, point, decimals = f"{value:f}".partition(".")
+    return f"{whole}{point}{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
+def print_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Collection[str] = (),
+    totals: Sequence[Sequence[str]] = (),
+) -> None:
+    """Print cells that are texts already, below a rule the totals.
+
+    Args:
+        title: Above the table; none where empty.
+        columns: The heads.
+        rows: One text per column.
+        right: The columns that are set flush right.
+        totals: As ``rows``.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left")
+    for column in columns:
+        table.add_column(
+            Text(column), justify="right" if column in right else "left", overflow="fold"
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    table.add_section()
+    for row in totals:
+        table.add_row(*map(Text, row))
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    Console(file=sys.stdout, width=width).print(table)
+
+
 def _print_json(value: object) -> None:
     typer.echo(
         json_format.dumps(value, default=_as_json, ensure_ascii=False, allow_nan=False, indent=2)
@@ -61,24 +110,18 @@ def _as_json(value: object) -> str:
 
 
 def _print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str], title: str) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=Text(title), title_justify="left")
-    for column in columns:
-        is_number = any(isinstance(row[column], Decimal | int) for row in rows)
-        is_flag = any(isinstance(row[column], bool) for row in rows)
-        table.add_column(
-            Text(column), justify="right" if is_number and not is_flag else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*(Text(_as_text(row[column])) for column in columns))
-    width = None if sys.stdout.isatty() else _PIPE_WIDTH
-    Console(file=sys.stdout, width=width).print(table)
+    numbers = [
+        column
+        for column in columns
+        if any(isinstance(row[column], Decimal | int | float) for row in rows)
+        and not any(isinstance(row[column], bool) for row in rows)
+    ]
+    cells = [[as_text(row[column]) for column in columns] for row in rows]
+    print_table(title, columns, cells, right=numbers)
 
 
-def _as_text(value: object) -> str:
+def as_text(value: object) -> str:
+    """A value as a table shows it; whatever could steer the terminal is replaced."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -86,10 +129,9 @@ def _as_text(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, Decimal):
-        return f"{value:f}"
+        return decimal_text(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name}={part}" for name, part in value.items())
-    # A name from elsewhere must not steer the terminal.
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
     )

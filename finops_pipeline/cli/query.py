@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json as json_format
 import math
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finops_pipeline import marts
-from finops_pipeline.cli.output import JsonOption, emit, warn
+from finops_pipeline.cli.output import JsonOption, compact_json, emit, warn
 from finops_pipeline.cli.statement import checked, explained
 from finops_pipeline.errors import UsageError
 from finops_pipeline.settings import load_settings
@@ -129,39 +128,40 @@ def _unique(names: Sequence[str]) -> list[str]:
 def _plain(value: object) -> object:
     """The value as JSON, CSV and a table can have it; times in UTC, decimals untouched."""
     match value:
-        case None | bool() | int() | str() | Decimal():
-            return value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case datetime():
-            return value.astimezone(UTC) if value.tzinfo else value
-        case date():
-            return value
-        case time():
-            return value.isoformat()
+        case datetime() if value.tzinfo:
+            plain: object = value.astimezone(UTC)
+        case float() if not math.isfinite(value):
+            plain = str(value)
+        case None | bool() | int() | float() | str() | Decimal() | date():
+            plain = value
         case bytes():
-            return value.hex()
+            plain = value.hex()
         case list() | tuple():
-            return [_plain(part) for part in value]
+            plain = [_plain(part) for part in value]
         case dict():
-            return {str(name): _plain(part) for name, part in value.items()}
+            plain = {str(name): _plain(part) for name, part in value.items()}
         case _:
-            return str(value)
+            plain = str(value)
+    return plain
 
 
 def _print_table(rows: _Rows) -> None:
-    listed = [dict(zip(rows.columns, row, strict=True)) for row in rows]
+    listed = [dict(zip(rows.columns, map(_table_cell, row), strict=True)) for row in rows]
     if listed:
         emit(listed, rows.columns, json=False, title="")
     else:
         typer.echo(f"No rows ({', '.join(rows.columns)}).")
 
 
+def _table_cell(value: object) -> object:
+    return compact_json(value) if isinstance(value, list | dict) else value
+
+
 def _print_json(rows: _Rows) -> None:
     separator = "["
     for row in rows:
         thing = dict(zip(rows.columns, row, strict=True))
-        sys.stdout.write(f"{separator}\n{_as_json(thing)}")
+        sys.stdout.write(f"{separator}\n{compact_json(thing)}")
         separator = ","
     sys.stdout.write("[]\n" if separator == "[" else "\n]\n")
 
@@ -182,18 +182,6 @@ def _csv_cell(value: object) -> object:
         case date():
             return value.isoformat()
         case list() | dict():
-            return _as_json(value)
+            return compact_json(value)
         case _:
             return value
-
-
-def _as_json(value: object) -> str:
-    return json_format.dumps(value, default=_json_text, ensure_ascii=False, allow_nan=False)
-
-
-def _json_text(value: object) -> str:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    if isinstance(value, date):
-        return value.isoformat()
-    raise TypeError(f"{type(value).__name__} has no JSON form here")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,8 @@ def _dagster_dev(settings: Settings, port: int) -> None:
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     open_instance(settings)
+    # A shell starts background commands with SIGINT ignored; dagster stops its parts with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
         [
             sys.executable,
@@ -62,11 +65,12 @@ def _dagster_dev(settings: Settings, port: int) -> None:
         cwd=settings.data_dir,
         env=os.environ | _as_environment(settings),
     )
-    try:
-        child.wait()
-    except KeyboardInterrupt:
-        child.wait()
-    if child.returncode not in (0, -2):
+    # Told to stop, it stops its daemon and webserver too; killed, it would leave them running.
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    while child.poll() is None:
+        with suppress(KeyboardInterrupt):
+            child.wait()
+    if child.returncode not in (0, -signal.SIGINT, -signal.SIGTERM):
         raise typer.Exit(1)
 
 

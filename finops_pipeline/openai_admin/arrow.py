@@ -41,8 +41,10 @@ def record_batch(rows: Sequence[Result], day: date) -> pa.RecordBatch:
         BrokenPageError: an amount or quantity that is no finite number or does not fit (amounts
             below 1e20, quantities below 1e22); names day, row and line item.
     """
-    amounts = [row.amount and row.amount.value for row in rows]
-    currencies = pa.array([row.amount and row.amount.currency for row in rows], pa.string())
+    amounts = [row.amount.value if row.amount else None for row in rows]
+    currencies = pa.array(
+        [row.amount.currency if row.amount else None for row in rows], pa.string()
+    )
     return pa.RecordBatch.from_arrays(
         [
             pa.array([row.organization_id for row in rows], pa.string()),

@@ -52,6 +52,35 @@ class Translator(DagsterDbtTranslator):
         )
 
 
+    def get_asset_check_spec(
+        self,
+        asset_spec: dg.AssetSpec,
+        manifest: Mapping[str, Any],
+        unique_id: str,
+        project: DbtProject | None,
+    ) -> dg.AssetCheckSpec | None:
+        spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
+        if spec is None:
+            return None
+        return dg.AssetCheckSpec(
+            spec.name,
+            asset=spec.asset_key,
+            description=_test_description(manifest["nodes"][unique_id]),
+            additional_deps=spec.additional_deps,
+            blocking=spec.blocking,
+            metadata=spec.metadata,
+            automation_condition=spec.automation_condition,
+        )
+
+
+def _test_description(node: Mapping[str, Any]) -> str:
+    if node["description"]:
+        return str(node["description"])
+    test = node["test_metadata"]["name"] if node.get("test_metadata") else "dbt test"
+    column = node.get("column_name")
+    return f"{test} on column {column}." if column else f"{test}."
+
+
 def registry_asset() -> dg.AssetSpec:
     """The registry as each build lands it; no run of its own makes it."""
     return dg.AssetSpec(
@@ -72,9 +101,8 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
 
     @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        selected = context.selected_asset_keys
-        everything = selected >= context.assets_def.keys
-        names = [] if everything else [key.path[-1] for key in selected]
+        everything = context.selected_asset_keys >= context.assets_def.keys
+        names = [] if everything else _dbt_names(context)
         started = datetime.now(UTC)
         try:
             create_raw_tables(pipeline.warehouse)
@@ -103,6 +131,14 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     return models
 
 
+def _dbt_names(context: dg.AssetExecutionContext) -> list[str]:
+    """What dbt has to build: the selected models, and tests selected without their model."""
+    models = context.selected_asset_keys
+    return [key.path[-1] for key in models] + [
+        check.name for check in context.selected_asset_check_keys if check.asset_key not in models
+    ]
+
+
 def _events(context: dg.AssetExecutionContext, results: list[NodeResult]) -> Iterator[Any]:
     asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
     check_keys = {key.name: key for key in context.selected_asset_check_keys}
@@ -121,7 +157,7 @@ def _events(context: dg.AssetExecutionContext, results: list[NodeResult]) -> Ite
                 description=result.message,
                 metadata={"failing_rows": result.failures},
             )
-        elif result.kind == "model" and result.status == "success":
+        elif result.name in asset_keys and result.status == "success":
             yield dg.MaterializeResult(
                 asset_key=asset_keys[result.name],
                 metadata={"seconds": round(result.seconds, 3)},

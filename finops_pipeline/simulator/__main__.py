@@ -12,6 +12,7 @@ from finops_pipeline.simulator import Scenario, load_scenario, serve
 
 
 def main() -> int:
+    """Serve until a signal; 0, or the exit code of what was wrong with the arguments."""
     parser = argparse.ArgumentParser(prog="python -m finops_pipeline.simulator")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--scenario", type=Path, help="YAML or JSON file; default: the demo's")

@@ -118,14 +118,14 @@ class PublicApi:
         )
 
 
-def refused(_: Request, refusal: Exception) -> Response:
+async def refused(_: Request, refusal: Exception) -> Response:
     """Turn a refusal into the API's envelope."""
     if not isinstance(refusal, RefusalError):
         raise refusal
     return refusal.response()
 
 
-def not_found(request: Request, _: Exception) -> Response:
+async def not_found(request: Request, _: Exception) -> Response:
     """A path or method that the API does not have."""
     message = f"Invalid URL ({request.method} {request.url.path})"
     return RefusalError(404, message).response()

@@ -66,6 +66,7 @@ class ControlApi:
             ("GET", "requests", self._requests),
             ("DELETE", "requests", self._forget_requests),
             ("POST", "prerender", self._prerender),
+            ("POST", "reset", self._reset),
         ]
         return [
             Route(f"/control/{name}", self._guarded(handler), methods=[method])
@@ -129,6 +130,10 @@ class ControlApi:
 
     async def _prerender(self, _: Request) -> Response:
         self._simulation.prerender()
+        return JSONResponse({})
+
+    async def _reset(self, _: Request) -> Response:
+        self._simulation.reset()
         return JSONResponse({})
 
 

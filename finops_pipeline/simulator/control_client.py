@@ -139,6 +139,10 @@ class Control:
         """Render all closed buckets, so that later answers come from memory."""
         self._call("POST", "prerender")
 
+    def reset(self) -> None:
+        """Go back to the scenario: clock, wire, faults, restatements and recorded requests."""
+        self._call("POST", "reset")
+
     def _call(
         self,
         method: str,

@@ -29,6 +29,7 @@ class RefusalError(Exception):
 
 
 def no_key() -> RefusalError:
+    """No bearer token came with the call."""
     return RefusalError(
         401,
         "You didn't provide an API key. You need to provide your API key in an Authorization "
@@ -37,6 +38,7 @@ def no_key() -> RefusalError:
 
 
 def wrong_key(key: str) -> RefusalError:
+    """A key that opens nothing; the message shows its ends alone, as the API's does."""
     prefix = "sk-admin-" if key.startswith("sk-admin-") else key[:3]
     return RefusalError(
         401,
@@ -47,6 +49,7 @@ def wrong_key(key: str) -> RefusalError:
 
 
 def missing_scope(scope: str, status: int) -> RefusalError:
+    """A key that may not make this call; the API answers 401 or 403."""
     return RefusalError(
         status,
         "You have insufficient permissions for this operation. "
@@ -55,4 +58,5 @@ def missing_scope(scope: str, status: int) -> RefusalError:
 
 
 def bad_parameter(param: str, message: str) -> RefusalError:
+    """A parameter that the API does not take, or not with this value."""
     return RefusalError(400, message, param=param)

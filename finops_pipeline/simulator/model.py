@@ -17,13 +17,14 @@ Scope = Literal["api.usage.read", "api.management.read"]
 def exact_amount(value: object) -> object:
     """Refuse binary floating point for money: a file must quote its amounts."""
     if isinstance(value, float):
-        raise ValueError("write the amount as quoted text, so that it stays exact")
+        # A ValueError is what pydantic turns into a message about the field.
+        raise ValueError("write the amount as quoted text, so that it stays exact")  # noqa: TRY004
     return value
 
 
 def _known_offer(name: str) -> str:
     if name not in OFFERS:
-        near = get_close_matches(name, OFFERS, n=1)
+        near = [offer for offer in OFFERS if name in offer] or get_close_matches(name, OFFERS)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"{name!r} is nothing that can be used{hint}")
     return name

@@ -61,7 +61,7 @@ class Organization:
 
     def rows(self, day: date, hours: int = 24) -> list[CostRow]:
         """Everything billed for the first ``hours`` hours of a UTC day, as it stands now."""
-        rows = self._original(day, hours) if day >= self.start else []
+        rows = self._original(day, hours) if day >= self.start and hours else []
         changes = self._changes.get(day)
         if changes is None:
             return rows
@@ -86,6 +86,12 @@ class Organization:
             changes.padded = not changes.padded
         else:
             changes.restatements.append(restatement)
+
+    def restore_all(self) -> list[date]:
+        """Undo every restatement; the days that had one."""
+        days = list(self._changes)
+        self._changes.clear()
+        return days
 
     def _original(self, day: date, hours: int) -> list[CostRow]:
         currency = self.simulated.currency

@@ -124,7 +124,9 @@ def serve(
         earlier = {number: signal.signal(number, stop) for number in signals}
         try:
             on_ready(server.base_url)
-            stopped.wait()
+            # Where a signal reaches another thread, its handler runs once this one wakes up.
+            while not stopped.wait(timeout=0.5):
+                pass
         finally:
             for number, handler in earlier.items():
                 signal.signal(number, handler)

@@ -66,6 +66,17 @@ class Simulation:
                     organization, frozenset(restricted.scopes), restricted.refusal_status
                 )
 
+    def reset(self) -> None:
+        """Go back to the scenario: clock, wire, faults, restatements and recorded requests."""
+        self.clock.set(self.scenario.now)
+        self.faults.clear()
+        self.requests.clear()
+        for organization in self.organizations.values():
+            for day in organization.restore_all():
+                self.buckets.forget(organization, day)
+        if self.buckets.wire != self.scenario.wire:
+            self.buckets.wire = self.scenario.wire
+
     def access(self, key: str) -> Access | None:
         """What a key opens; None for an unknown one."""
         return self._access.get(key)

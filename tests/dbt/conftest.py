@@ -56,7 +56,7 @@ RAW = {
     " tolerance:ratio tolerance_floor:money",
 }
 
-REGISTERED = datetime(2025, 1, 1, tzinfo=UTC)
+ACTIVE = {"is_active": True, "created_at": datetime(2025, 1, 1, tzinfo=UTC)}
 
 
 @dataclass
@@ -86,71 +86,36 @@ class Warehouse:
     )
     current: dict[tuple[str, date], tuple[str, str]] = field(default_factory=dict)
 
+    def add(self, table: str, defaults: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+        self.tables[table].append({**defaults, **more})
+
     def settings(self, today: date, *, settle_days: int = 3) -> None:
+        row = {"run_id": "run", "contract_version": "1", "cost_source": "costs_v1"}
         self.tables["build_settings"] = [
-            {
-                "run_id": "run",
-                "built_at": at(today, 6),
-                "contract_version": "1",
-                "cost_source": "costs_v1",
-                "settle_days": settle_days,
-                "tolerance": Decimal("0.05"),
-                "tolerance_floor": Decimal("0.01"),
-            }
+            row | {"built_at": at(today, 6), "settle_days": settle_days}
         ]
 
     def team(self, team_id: str, *keys: str, **more: Any) -> None:
         """A team with admin keys of these fingerprints."""
-        self.tables["teams"].append(
-            {
-                "team_id": team_id,
-                "team_name": team_id.title(),
-                "is_active": True,
-                "created_at": REGISTERED,
-            }
-            | more
-        )
+        names = {"team_id": team_id, "team_name": team_id.title()}
+        self.add("teams", names | ACTIVE, more)
         for fingerprint in keys:
             self.key(team_id, fingerprint)
 
     def key(self, team_id: str, fingerprint: str, **more: Any) -> None:
-        self.tables["keys"].append(
-            {
-                "key_id": f"key {len(self.tables['keys'])}",
-                "team_id": team_id,
-                "key_type": "admin",
-                "fingerprint": fingerprint,
-                "is_active": True,
-                "created_at": REGISTERED,
-            }
-            | more
-        )
+        key_id = f"key {len(self.tables['keys'])}"
+        names = {"key_id": key_id, "team_id": team_id, "fingerprint": fingerprint}
+        self.add("keys", names | {"key_type": "admin"} | ACTIVE, more)
 
     def project(
         self, project_id: str, *owners: tuple[str, date | None, date | None], **more: Any
     ) -> None:
         """A project whose OpenAI id is ``proj_<project_id>``, with its (team, from, to)."""
-        openai_project_id = f"proj_{project_id}"
-        self.tables["projects"].append(
-            {
-                "project_id": project_id,
-                "project_name": project_id.title(),
-                "openai_project_id": openai_project_id,
-                "is_active": True,
-                "created_at": REGISTERED,
-            }
-            | more
-        )
+        ids = {"project_id": project_id, "openai_project_id": f"proj_{project_id}"}
+        self.add("projects", ids | {"project_name": project_id.title()} | ACTIVE, more)
         for team_id, valid_from, valid_to in owners:
-            self.tables["project_ownership"].append(
-                {
-                    "project_id": project_id,
-                    "team_id": team_id,
-                    "openai_project_id": openai_project_id,
-                    "valid_from": valid_from,
-                    "valid_to": valid_to,
-                }
-            )
+            period = {"valid_from": valid_from, "valid_to": valid_to}
+            self.add("project_ownership", ids | period, {"team_id": team_id})
 
     def load(self, *, complete: bool = True) -> str:
         load_id = f"load {len(self.tables['_dlt_loads']):05}"
@@ -168,17 +133,16 @@ class Warehouse:
         organization_id: str | None = None,
         complete: bool = True,
         **more: Any,
-    ) -> str:
-        """A successful reading. Returns its collection id."""
+    ) -> None:
+        """A successful reading."""
         load_id = self.load(complete=complete)
-        collection_id = f"collection {len(self.tables['collections']):05}"
         content = sorted(
             repr(sorted((k, v) for k, v in row.items() if not k.endswith("_name"))) for row in rows
         )
         content_hash = hashlib.sha256("\n".join(content).encode()).hexdigest()[:12]
         known_hash, revision_id = self.current.get((team_id, day), ("", ""))
         if content_hash != known_hash:
-            revision_id = f"revision {collection_id}"
+            revision_id = f"revision of {load_id}"
             self.tables["costs"].extend(
                 {"revision_id": revision_id, "team_id": team_id, "cost_date": day}
                 | {"organization_id": organization_id, "_dlt_load_id": load_id}
@@ -189,12 +153,9 @@ class Warehouse:
                 self.current[team_id, day] = content_hash, revision_id
         currencies = {row.get("currency") or "USD" for row in rows}
         total = sum((row.get("amount") or Decimal(0) for row in rows), Decimal(0))
-        self.tables["collections"].append(
+        self._enter(
             {
-                "collection_id": collection_id,
-                "run_id": "run",
                 "team_id": team_id,
-                "endpoint": "costs",
                 "cost_date": day,
                 "key_fingerprint": key,
                 "organization_id": organization_id,
@@ -202,32 +163,23 @@ class Warehouse:
                 "collected_at": when,
                 "row_count": len(rows),
                 "cost": total if len(currencies) < 2 else None,
-                "currency": currencies.pop() if len(currencies) == 1 and rows else None,
+                "currency": currencies.pop() if len(currencies) == 1 else None,
                 "content_hash": content_hash,
                 "revision_id": revision_id,
                 "query_signature": "project_id,line_item,api_key_id",
                 "_dlt_load_id": load_id,
-            }
-            | more
+            },
+            more,
         )
-        return collection_id
 
-    def fail(
-        self, team_id: str, day: date, when: datetime, error: str, *, status: str = "failed"
-    ) -> None:
-        self.tables["collections"].append(
-            {
-                "collection_id": f"collection {len(self.tables['collections']):05}",
-                "run_id": "run",
-                "team_id": team_id,
-                "endpoint": "costs",
-                "cost_date": day,
-                "status": status,
-                "collected_at": when,
-                "error": error,
-                "_dlt_load_id": self.load(),
-            }
-        )
+    def fail(self, team_id: str, day: date, when: datetime, error: str) -> None:
+        bucket = {"team_id": team_id, "cost_date": day, "_dlt_load_id": self.load()}
+        self._enter(bucket | {"status": "failed", "collected_at": when, "error": error}, {})
+
+    def _enter(self, entry: dict[str, Any], more: Mapping[str, Any]) -> None:
+        number = len(self.tables["collections"])
+        ids = {"collection_id": f"collection {number:05}", "run_id": "run", "endpoint": "costs"}
+        self.add("collections", {**ids, **entry}, more)
 
     def land(self) -> None:
         """Write the raw tables."""

@@ -21,8 +21,8 @@ def marts(new_warehouse: Callable[[], Warehouse]) -> Marts:
     for name in ("emptied", "again", "crashed", "kept", "credit", "euros", "nulls"):
         warehouse.team(name, f"key-{name}", is_active=True)
 
-    def read(name: str, rows: list[dict[str, Any]], day: int, **more: Any) -> str:
-        return warehouse.read(name, DAY, rows, at(date(2026, 3, day), 2), key=f"key-{name}", **more)
+    def read(name: str, rows: list[dict[str, Any]], day: int, **more: Any) -> None:
+        warehouse.read(name, DAY, rows, at(date(2026, 3, day), 2), key=f"key-{name}", **more)
 
     a, b = [cost("1.5", "again")], [cost("2.5", "again")]
     read("emptied", [cost("9", "emptied")], 2)

@@ -105,6 +105,13 @@ def test_silent_clamp_is_followed_by_token(server: ScriptedServer) -> None:
     assert len(server.asked) == 5
 
 
+def test_server_that_gives_less_than_asked_is_not_asked_for_more(server: ScriptedServer) -> None:
+    server.otherwise = Account(clamp=7)
+    read(server, JANUARY, date(2026, 3, 1))
+    assert {asked["limit"] for asked in server.asked} == {"31"}
+    assert {asked.days[0] for asked in server.asked} == {JANUARY}
+
+
 def test_last_page_may_carry_an_empty_token(server: ScriptedServer) -> None:
     server.play(Reply(page(bucket(JANUARY), has_more=False, next_page="")))
     assert days(read(server, JANUARY, date(2026, 1, 2))) == [JANUARY]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import time
-import traceback
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -155,6 +153,12 @@ def test_total_time_is_bounded(server: ScriptedServer) -> None:
     assert 1 < len(server.asked) <= 5
 
 
+def test_wait_that_might_pass_the_bound_is_not_begun(server: ScriptedServer) -> None:
+    server.otherwise = lambda _: Reply(error(), 500)
+    failure(server, retry=replace(FAST, total=0.1, first_wait=0.15, max_wait=0.15))
+    assert len(server.asked) == 1
+
+
 def test_answer_that_trickles_is_left_at_the_bound(server: ScriptedServer) -> None:
     body = b" " * 1_000
     server.otherwise = lambda _: Reply(body, trickle=0.001)
@@ -237,62 +241,6 @@ def test_failure_to_get_the_key_passes_through(server: ScriptedServer) -> None:
     with server.client(api_key=no_key) as client, pytest.raises(UsageError, match="No key"):
         read(client)
     assert server.asked == []
-
-
-@pytest.mark.parametrize("key", ["", " ", "sk-s3cret\n", "sk s3cret", "sk-s3cret\x00", "sk-s3crét"])
-def test_key_that_cannot_be_a_header_is_not_sent(server: ScriptedServer, key: str) -> None:
-    caught = failure(server, api_key=lambda: key)
-    assert caught.reason == "bad_key"
-    assert "s3cr" not in everything(caught)
-    assert server.asked == []
-
-
-def everything(caught: BaseException) -> str:
-    """All that a traceback could print: causes, contexts, and local variables of the client."""
-    parts = traceback.format_exception(caught)
-    context: BaseException | None = caught
-    while context is not None:
-        parts.append(repr(context) + repr(vars(context)))
-        frames = [frame for frame, _ in traceback.walk_tb(context.__traceback__)]
-        parts += [repr(f.f_locals) for f in frames if f.f_code.co_filename != __file__]
-        context = context.__cause__ or context.__context__
-    return "".join(parts)
-
-
-@pytest.mark.parametrize(
-    "reply",
-    [
-        REFUSED,
-        Reply(error(f"boom {KEY} boom"), 500),
-        Reply(f"<html>{KEY}</html>".encode(), 403),
-        Reply(drop=True),
-        Reply(page(bucket(DAY, row(f"{KEY}")))),
-        Reply(page(bucket(DAY, row("NaN", line_item=KEY)))),
-        Reply(page(bucket(DAY), has_more=KEY)),
-        Reply(b"", 302, headers={"Location": f"/{KEY}"}),
-    ],
-)
-def test_nothing_that_is_said_holds_the_key(
-    server: ScriptedServer,
-    reply: Reply,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    server.otherwise = lambda _: reply
-    with server.client() as client:
-        with pytest.raises(OpenAIError) as caught:
-            read(client)
-        assert KEY not in repr(client) + repr(vars(client))
-    assert server.asked[0].authorization == f"Bearer {KEY}"
-    assert caught.value.__cause__ is None
-    assert caught.value.__context__ is None
-    assert KEY not in str(caught.value) + everything(caught.value)
-    # httpcore logs a server's headers as they came, so the one that plays a trick is left out.
-    logged = [
-        record.getMessage() for record in caplog.records if "Location" not in record.getMessage()
-    ]
-    assert KEY not in "".join(logged) + "".join(capsys.readouterr())
 
 
 def test_policy_of_production_is_patient_and_bounded() -> None:

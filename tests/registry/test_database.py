@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from pydantic import SecretStr
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import StatementError
 
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.registry import Registry, database, open_registry
-from finops_pipeline.registry.models import Base
+from finops_pipeline.registry.key_file import LocalKeyFile
+from finops_pipeline.registry.models import Base, TeamRow
 from finops_pipeline.settings import Settings
 
 SQL = Callable[..., list[tuple[Any, ...]]]
@@ -167,6 +170,63 @@ def test_a_registry_held_by_another_process_is_waited_for_and_named(
         ):
             other.add_team("mobile")
         assert [team.team_id for team in registry.list_teams()] == ["web"]
+
+
+def insert(settings: Settings, *teams: TeamRow) -> None:
+    """Put rows in as they are, past every rule of the registry's methods."""
+    opened = database.open_database(settings)
+    try:
+        with opened.writing() as session:
+            session.add_all(teams)
+    finally:
+        opened.close()
+
+
+def row(team_id: str, created_at: datetime) -> TeamRow:
+    return TeamRow(
+        team_id=team_id,
+        team_name="x",
+        is_active=True,
+        created_at=created_at,
+        updated_at=created_at,
+    )
+
+
+def test_a_clash_that_only_the_database_saw_is_told_and_undone(
+    settings: Settings, registry: Registry
+) -> None:
+    registry.add_team("web")
+    now = datetime.now(UTC)
+    with pytest.raises(FinopsError, match="at the same moment"):
+        insert(settings, row("mobile", now), row("web", now))
+    assert [team.team_id for team in registry.list_teams()] == ["web"]
+
+
+def test_a_time_without_a_zone_is_never_stored(settings: Settings) -> None:
+    with pytest.raises(StatementError, match="without a zone"):
+        insert(settings, row("web", datetime(2026, 1, 1)))  # noqa: DTZ001
+
+
+def test_a_registry_taken_away_while_open_is_told(settings: Settings, registry: Registry) -> None:
+    registry.add_team("web")
+    settings.registry_path.unlink()
+    with pytest.raises(FinopsError, match="cannot be written"):
+        registry.add_team("mobile")
+
+
+def test_a_full_disk_is_told(settings: Settings) -> None:
+    opened = database.open_database(settings)
+    with opened.reading() as session:
+        session.execute(text("PRAGMA max_page_count = 1"))
+    registry = Registry(opened, LocalKeyFile(settings.key_file), "api.openai.com")
+    with registry, pytest.raises(FinopsError, match="no space left"):
+        registry.add_team("web", team_name="x " * 50_000)
+
+
+def test_a_registry_without_its_tables_is_told(registry: Registry, sql: SQL) -> None:
+    sql("DROP TABLE api_keys")
+    with pytest.raises(FinopsError, match=r"does not answer as expected \(OperationalError\)"):
+        registry.snapshot()
 
 
 def test_a_registry_url_may_name_another_file(settings: Settings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
@@ -76,10 +77,11 @@ def test_a_failed_rotation_keeps_the_old_key(
 def test_without_an_active_key_there_is_nothing_to_rotate_or_end(
     registry: Registry, key: str
 ) -> None:
-    for attempt in (
+    attempts: list[Callable[[], object]] = [
         lambda: registry.rotate_key("web", key),
         lambda: registry.deactivate_key("web"),
-    ):
+    ]
+    for attempt in attempts:
         with pytest.raises(UsageError, match="has no active admin key") as error:
             attempt()
         assert "finops key register web" in error.value.fix

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import httpx
@@ -68,7 +68,7 @@ class Company:
         found: list[dict[str, Any]] = []
         page = None
         while True:
-            turned = {} if page is None else {"page": page}
+            turned: dict[str, str] = {} if page is None else {"page": page}
             answer = self.costs(start, end, **{"limit": 180, **others, **turned})
             assert answer.status_code == 200, answer.text
             content = self.exact(answer)
@@ -94,6 +94,13 @@ class Company:
         return content
 
 
+@pytest.fixture(autouse=True)
+def _exact_sums() -> Iterator[None]:
+    """Sums in tests keep every digit, as those that they are compared with do."""
+    with localcontext(prec=100):
+        yield
+
+
 @pytest.fixture
 def open_company() -> Iterator[Callable[[Scenario], Company]]:
     with ExitStack() as stack:
@@ -106,14 +113,15 @@ def open_company() -> Iterator[Callable[[Scenario], Company]]:
 
 
 @pytest.fixture
-def company(open_company: Callable[[Scenario], Company]) -> Company:
-    """A company of its own, for tests that change it."""
-    return open_company(Scenario.demo(start=START, now=NOW))
+def company(unchanging: Company) -> Iterator[Company]:
+    """The company for tests that change it: afterwards it is as it was."""
+    yield unchanging
+    unchanging.control.reset()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def unchanging() -> Iterator[Company]:
-    """A company shared by tests that only read."""
+    """The company for tests that only read."""
     with (
         httpx.Client(trust_env=False) as client,
         SimulatedServer(Scenario.demo(start=START, now=NOW)) as server,

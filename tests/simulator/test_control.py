@@ -22,6 +22,7 @@ ENDPOINTS = [
     ("GET", "requests"),
     ("DELETE", "requests"),
     ("POST", "prerender"),
+    ("POST", "reset"),
 ]
 
 
@@ -98,6 +99,20 @@ def test_totals_can_be_narrowed(company: Any) -> None:
     }
 
 
+def test_a_reset_brings_the_scenario_back(company: Any) -> None:
+    day = date(2026, 3, 10)
+    original = company.costs(day).content
+    company.control.set_wire(amounts="string")
+    company.control.restate(company.organization.id, day, "empty")
+    company.control.set_clock(company.now - timedelta(days=10))
+    company.control.plant_fault(Fault(kind="status", status=500))
+    assert company.costs(day).status_code == 500
+    company.control.reset()
+    assert company.control.requests() == []
+    assert company.control.clock() == company.now
+    assert company.costs(day).content == original
+
+
 def test_wrong_input_is_refused_by_name(company: Any) -> None:
     with pytest.raises(UsageError, match="amounts"):
         company.control.set_wire(amounts="words")
@@ -105,7 +120,6 @@ def test_wrong_input_is_refused_by_name(company: Any) -> None:
         company.control.set_wire(colour="red")
     with pytest.raises(UsageError, match="now"):
         company.control.set_clock(datetime(2026, 1, 1))  # noqa: DTZ001 - that is what is wrong
-    url = company.server.base_url.replace("/v1", "/control/faults")
     headers = {"Authorization": "Bearer given"}
     with SimulatedServer(Scenario.demo(), control_token="given") as other:
         url = other.base_url.replace("/v1", "/control/faults")

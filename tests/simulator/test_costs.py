@@ -111,7 +111,7 @@ def test_lists_may_be_bracketed_repeated_or_separated_by_commas(unchanging: Any)
 def test_filters_leave_other_projects_and_keys_out(unchanging: Any) -> None:
     rows = unchanging.rows(DAY)
     projects = {row["project_id"] for row in rows if row["project_id"]}
-    chosen = sorted(projects)[0]
+    chosen = min(projects)
     of_project = unchanging.rows(DAY, **{"project_ids[]": chosen})
     assert of_project == [row for row in rows if row["project_id"] == chosen]
     key = of_project[0]["api_key_id"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -17,14 +18,14 @@ import pytest
 from finops_pipeline.errors import UsageError
 from finops_pipeline.simulator import Control, Fault, Scenario, SimulatedServer, serve
 
-TOKEN = "control-token-of-this-test"  # noqa: S105
+TOKEN = "control-token-of-this-test"
 
 
 def start(tmp_path: Path, *arguments: str, token: str = TOKEN) -> subprocess.Popen[str]:
     file = tmp_path / "token"
     file.write_text(f"{token}\n", encoding="utf-8")
     command = [sys.executable, "-m", "finops_pipeline.simulator", "--control-token-file", str(file)]
-    return subprocess.Popen(  # noqa: S603
+    return subprocess.Popen(
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
@@ -76,7 +77,7 @@ def test_serve_blocks_until_a_signal_and_restores_the_handlers() -> None:
     def ready(base_url: str) -> None:
         def ask_and_stop() -> None:
             answers.append(httpx.get(base_url, trust_env=False).status_code)
-            signal.raise_signal(signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=ask_and_stop).start()
 

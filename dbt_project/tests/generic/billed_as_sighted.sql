@@ -6,11 +6,12 @@
         select
             organization_id,
             cost_date,
-            currency,
+            min(currency) as lowest_currency,
+            max(currency) as highest_currency,
             sum(cost) as cost
         from {{ model }}
         where api_version = 'costs_v1'
-        group by organization_id, cost_date, currency
+        group by organization_id, cost_date
     ),
 
     sighted as (
@@ -32,8 +33,14 @@
         on
             billed.organization_id = sighted.organization_id
             and billed.cost_date = sighted.cost_date
-            and (billed.currency = sighted.currency or sighted.cost is null)
     where
         sighted.organization_id is null
-        or (sighted.cost is not null and sighted.cost != coalesce(billed.cost, 0))
+        or sighted.cost != coalesce(billed.cost, 0)
+        or (
+            sighted.cost is not null
+            and (
+                billed.lowest_currency != sighted.currency
+                or billed.highest_currency != sighted.currency
+            )
+        )
 {% endtest %}

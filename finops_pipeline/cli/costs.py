@@ -1,0 +1,314 @@
+"""`finops costs`: what the published marts say about money, for people and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finops_pipeline import marts
+from finops_pipeline.cli.output import JsonOption, as_text, decimal_text, emit, print_table, warn
+from finops_pipeline.cli.run import parse_day
+from finops_pipeline.errors import FinopsError, UsageError
+from finops_pipeline.settings import load_settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Show what was spent, from the published marts.",
+)
+
+SHOWN_DAYS = 14
+"""Days of ``costs daily`` unless told otherwise."""
+
+_FIGURES = ("yesterday", "this_week", "month_to_date", "previous_month")
+_SUMMARY = (
+    "team_id",
+    "team_name",
+    "currency",
+    "as_of_date",
+    "latest_complete_date",
+    "yesterday",
+    "yesterday_is_settled",
+    "this_week",
+    "month_to_date",
+    "previous_month",
+)
+_CENT = Decimal("0.01")
+_DIGITS = 60
+"""More than any sum of amounts of 38 digits has; Python's own 28 would round."""
+
+Row = Mapping[str, object]
+Team = Annotated[str | None, typer.Option("--team", help="Only this team's id.")]
+
+
+class By(StrEnum):
+    """What a day's cost is divided by."""
+
+    TEAM = "team"
+    PROJECT = "project"
+
+
+@app.command("summary")
+def summary(team: Team = None, json: JsonOption = False) -> None:
+    """Show what each team spent yesterday, this week, this month and last month (UTC)."""
+    with _published() as connection:
+        build = _Build.read(connection)
+        _check_known(connection, team, "team")
+        rows = _rows(
+            connection,
+            f"""
+            SELECT {", ".join(_SUMMARY)}
+            FROM rpt_cost_summary
+            LEFT JOIN dim_teams USING (team_id)
+            WHERE $team IS NULL OR team_id = $team
+            ORDER BY team_id = 'unallocated', team_id, currency
+            """,
+            {"team": team},
+        )
+    if json:
+        emit(rows, _SUMMARY, json=True, title="")
+    elif rows:
+        _print_summary(rows)
+    else:
+        typer.echo("No team is in the published marts.")
+    typer.echo(build.as_of(), err=json)
+
+
+@app.command("daily")
+def daily(
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="DATE", help=f"First day (UTC); else {SHOWN_DAYS} days are shown."
+        ),
+    ] = None,
+    end: Annotated[
+        str | None,
+        typer.Option("--to", metavar="DATE", help="Last day (UTC); else the newest complete one."),
+    ] = None,
+    team: Team = None,
+    project: Annotated[
+        str | None, typer.Option("--project", help="Only this project's id.")
+    ] = None,
+    by: Annotated[
+        By | None,
+        typer.Option("--by", help="One row per day and team, or project. [default: team]"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the cost of each day."""
+    first = None if start is None else parse_day(start, "--from")
+    last = None if end is None else parse_day(end, "--to")
+    with _published() as connection:
+        build = _Build.read(connection)
+        days = _days(first, last, build)
+        _check_known(connection, team, "team")
+        _check_known(connection, project, "project")
+        by_project = by is By.PROJECT or (by is None and project is not None)
+        grain = ["cost_date", "team_id", *(["project_id"] if by_project else []), "currency"]
+        parameters = {"first": days[0], "last": days[1], "team": team, "project": project}
+        rows = _rows(
+            connection,
+            f"""
+            SELECT {", ".join(grain)}, sum(cost) AS cost, bool_and(is_settled) AS is_settled
+            FROM fct_project_daily_costs
+            WHERE cost_date BETWEEN $first AND $last
+                AND ($team IS NULL OR team_id = $team)
+                AND ($project IS NULL OR project_id = $project)
+            GROUP BY ALL
+            ORDER BY ALL
+            """,
+            parameters,
+        )
+        unread = _unread_days(connection, days)
+    columns = (*grain, "cost", "is_settled")
+    if json:
+        emit(rows, columns, json=True, title="")
+    elif rows:
+        _print_daily(rows, grain, days)
+    else:
+        typer.echo(f"No costs from {days[0]} to {days[1]}.")
+    if unread:
+        warn(
+            f"{unread} were never read successfully, so that these days can show too little; "
+            f"`finops run --from {days[0]} --to {days[1]}` reads them."
+        )
+    typer.echo(build.as_of(), err=json)
+
+
+@dataclass(frozen=True)
+class _Build:
+    built_at: datetime
+    newest_complete_date: date | None
+
+    @classmethod
+    def read(cls, connection: duckdb.DuckDBPyConnection) -> _Build:
+        rows = connection.execute("SELECT built_at, newest_complete_date FROM rpt_build").fetchall()
+        if len(rows) != 1:
+            raise FinopsError(
+                "The published marts carry no build record.", "Publish anew with `finops build`."
+            )
+        return cls(rows[0][0].astimezone(UTC), rows[0][1])
+
+    @property
+    def last_day(self) -> date:
+        """The newest day that was over when the build started."""
+        return self.built_at.date() - timedelta(days=1)
+
+    def as_of(self) -> str:
+        newest = self.newest_complete_date or "none"
+        return (
+            f"As of the build of {self.built_at:%Y-%m-%d %H:%M} UTC; newest complete day: {newest}."
+        )
+
+
+@contextmanager
+def _published() -> Iterator[duckdb.DuckDBPyConnection]:
+    import duckdb
+
+    settings = load_settings()
+    with marts.connect(
+        settings.marts_path, memory_limit=settings.duckdb_memory_limit
+    ) as connection:
+        try:
+            yield connection
+        except (duckdb.CatalogException, duckdb.BinderException) as error:
+            raise FinopsError(
+                f"The published marts do not fit this version: {str(error).splitlines()[0]}",
+                "Publish them anew with `finops build`.",
+            ) from None
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]
+) -> list[Row]:
+    answer = connection.execute(sql, dict(parameters))
+    columns = [column[0] for column in answer.description]
+    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
+
+
+def _check_known(connection: duckdb.DuckDBPyConnection, wanted: str | None, kind: str) -> None:
+    if wanted is None:
+        return
+    known = [
+        str(name)
+        for (name,) in connection.execute(
+            f"SELECT {kind}_id FROM dim_{kind}s ORDER BY 1"
+        ).fetchall()
+    ]
+    if wanted not in known:
+        raise UsageError(
+            f"The published marts know no {kind} {wanted!r}.",
+            f"{marts.near_matches(wanted, known)} `finops {kind} list` shows what is registered; "
+            "a new one is published by `finops build`.".strip(),
+        )
+
+
+def _days(first: date | None, last: date | None, build: _Build) -> tuple[date, date]:
+    if last is None:
+        last = build.newest_complete_date or build.last_day
+        if first is not None and first > last:
+            raise UsageError(
+                f"--from {first} lies after the newest complete day, {last}.",
+                "Begin earlier, or name the last day with --to.",
+            )
+    if first is None:
+        first = last - timedelta(days=SHOWN_DAYS - 1)
+    if first > last:
+        raise UsageError(f"--from {first} lies after --to {last}.", "Exchange the two dates.")
+    return first, last
+
+
+def _unread_days(connection: duckdb.DuckDBPyConnection, days: tuple[date, date]) -> str:
+    """The days of which some team's bucket has never been read, as a phrase; empty: none.
+
+    All teams count, also where one is asked for: its projects can be in any organization.
+    """
+    unread = _rows(
+        connection,
+        """
+        SELECT cost_date, string_agg(team_id, ', ' ORDER BY team_id) AS teams
+        FROM rpt_collection_status
+        WHERE endpoint = 'costs' AND last_ok_at IS NULL AND status <> 'unsupported'
+            AND cost_date BETWEEN $first AND $last
+        GROUP BY cost_date
+        ORDER BY cost_date
+        """,
+        {"first": days[0], "last": days[1]},
+    )
+    named = [f"{row['cost_date']} ({row['teams']})" for row in unread[:3]]
+    more = [f"{len(unread) - 3} more days"] if len(unread) > 3 else []
+    return ", ".join(named + more)
+
+
+def _print_summary(rows: Sequence[Row]) -> None:
+    heads = [f"yesterday ({rows[0]['as_of_date']})", *_FIGURES[1:]]
+    cells = []
+    for row in rows:
+        figures = [_figure(row[figure]) for figure in _FIGURES]
+        if row["yesterday"] is not None and not row["yesterday_is_settled"]:
+            figures[0] += "*"
+        cells.append(
+            [as_text(row["team_id"]), as_text(row["team_name"]), *figures, str(row["currency"])]
+        )
+    print_table("Costs", ["team_id", "team_name", *heads, "currency"], cells, right=heads)
+    if any(row["yesterday"] is not None and not row["yesterday_is_settled"] for row in rows):
+        typer.echo("* Provisional: OpenAI may still change that day.")
+    if any(row[figure] is None for row in rows for figure in _FIGURES):
+        typer.echo(
+            "— A day of that period is missing, so there is no figure; rpt_collection_status "
+            "names it, and `finops run` reads it."
+        )
+
+
+def _print_daily(rows: Sequence[Row], grain: Sequence[str], days: tuple[date, date]) -> None:
+    totals: dict[str, Decimal] = {}
+    settled: dict[str, bool] = {}
+    for row in rows:
+        currency, cost = str(row["currency"]), row["cost"]
+        assert isinstance(cost, Decimal)
+        with localcontext(prec=_DIGITS):
+            totals[currency] = totals.get(currency, Decimal(0)) + cost
+        settled[currency] = settled.get(currency, True) and bool(row["is_settled"])
+    names = [column for column in grain if column != "currency"]
+    print_table(
+        f"Costs from {days[0]} to {days[1]} (UTC)",
+        [*names, "cost", "currency", ""],
+        [
+            [
+                *(as_text(row[name]) for name in names),
+                _figure(row["cost"]),
+                str(row["currency"]),
+                _state(bool(row["is_settled"])),
+            ]
+            for row in rows
+        ],
+        right=("cost",),
+        totals=[
+            ["Total", *[""] * (len(names) - 1), _figure(total), currency, _state(settled[currency])]
+            for currency, total in sorted(totals.items())
+        ],
+    )
+
+
+def _state(is_settled: bool) -> str:
+    return "" if is_settled else "provisional"
+
+
+def _figure(value: object) -> str:
+    """An amount to the cent (half-even), in full where that would be nothing; none as a dash."""
+    if not isinstance(value, Decimal):
+        return "—"
+    with localcontext(prec=_DIGITS):
+        cents = value.quantize(_CENT, rounding=ROUND_HALF_EVEN)
+    return f"{cents:,f}" if cents or not value else decimal_text(value)
