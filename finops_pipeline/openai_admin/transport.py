@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import httpx
 import stamina
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from finops_pipeline.openai_admin.errors import (
     FIXES,
@@ -27,6 +28,9 @@ from finops_pipeline.openai_admin.errors import (
 
 T = TypeVar("T")
 Params = Sequence[tuple[str, str | int]]
+
+# Where structlog is installed, stamina would print each retry on standard output.
+set_on_retry_hooks([LoggingOnRetryHook])
 
 _USABLE_KEY = re.compile(r"[\x21-\x7e]+")
 

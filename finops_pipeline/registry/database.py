@@ -25,6 +25,8 @@ HEAD_REVISION = "0001"
 BUSY_TIMEOUT_SECONDS = 10.0
 
 _WRITING = "finops_writing"
+_MIGRATION_LOCK = 0x66696E6F7073
+"""Any number that no other program on the same database locks: "finops" in ASCII."""
 
 
 class Database:
@@ -65,8 +67,11 @@ class Database:
             with self._engine.connect() as connection:
                 if _stored_revision(connection) == HEAD_REVISION:
                     return
-            # Looked at again under the write lock: another process may have migrated meanwhile.
+            # Looked at again under a lock: another process may have migrated meanwhile. SQLite's
+            # writers have it already, PostgreSQL's let each other in.
             with self._writer.begin() as connection:
+                if connection.dialect.name == "postgresql":
+                    connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
                 if _stored_revision(connection) != HEAD_REVISION:
                     _upgrade(connection, self._place)
 

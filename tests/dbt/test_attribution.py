@@ -46,7 +46,7 @@ def builds(
     before = warehouse.run()
     early = before.rows("fct_team_daily_costs", "team_id, cost", f"cost_date = '{FIRST}'")
     warehouse.project("late", ("two", None, None))
-    return before, early, warehouse.build()
+    return before, early, warehouse.run()
 
 
 @pytest.fixture

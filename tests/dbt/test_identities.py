@@ -110,7 +110,7 @@ def test_what_is_wrong_by_a_hair_fails_the_build(warehouse: Warehouse) -> None:
         day = FIRST + timedelta(days=number)
         day_rows = [cost("1", "p"), cost("2", "q"), cost("3")]
         warehouse.read("one", day, day_rows, at(day, days=1), key="key")
-    warehouse.build()
+    warehouse.run()
 
     hair = "0.000000000000000001"
     warehouse.tables["project_ownership"][0]["valid_to"] = date(2026, 3, 3)

@@ -110,7 +110,7 @@ def marts(new_warehouse: Callable[[], Warehouse]) -> Marts:
     them.warehouse.settings(date(2026, 3, 20))
     one_organization_seen_by_several(them)
     several_organizations(them)
-    return them.warehouse.build()
+    return them.warehouse.run()
 
 
 def by_organization(marts: Marts, like: str) -> list[tuple[object, ...]]:

@@ -28,17 +28,17 @@ TEXTS = [name for name in BILLED if name not in {"amount", "quantity"}]
 # Few values, so that rows repeat and differ in single columns; among them what separators and
 # byte counts get wrong.
 texts = st.none() | st.sampled_from(["", "a", "b", "aa", "ab", "\x00", "é", "e\u0301", "1"])
-amounts = st.none() | st.integers(-3, 3).map(lambda n: Decimal(n).scaleb(-18)) | st.sampled_from(
-    [Decimal(0), Decimal(1), Decimal("0.1"), Decimal("99999999999999999999.999999999999999999")]
+amounts = st.none() | st.sampled_from(
+    [Decimal(text) for text in ("0", "1E-18", "2E-18", "-1E-18", "0.1", "1", "99999999999999999999")]
 )
-quantities = st.none() | st.integers(-3, 3).map(lambda n: Decimal(n).scaleb(-6)) | st.sampled_from(
-    [Decimal(0), Decimal(1), Decimal(2**53 + 1)]
+quantities = st.none() | st.sampled_from(
+    [Decimal(text) for text in ("0", "1E-6", "2E-6", "-1E-6", "1", "9007199254740993")]
 )
 rows = st.fixed_dictionaries(
     {name: texts for name in (*TEXTS, *NAMES)} | {"amount": amounts, "quantity": quantities}
 )
 buckets = st.lists(rows, max_size=6)
-quickly = settings(max_examples=100, deadline=None, derandomize=True)
+quickly = settings(max_examples=60, deadline=None, derandomize=True)
 
 Row = dict[str, Any]
 
@@ -81,7 +81,7 @@ def test_what_bills_differently_differs(one: list[Row], other: list[Row]) -> Non
         return sorted(repr([each[name] for name in BILLED]) for each in bucket)
 
     same = content_hash(batch(*one)) == content_hash(batch(*other))
-    # repr tells null from "" and 0; equal decimals are written alike by the strategies.
+    # repr tells null from "" and 0; the strategies write equal decimals alike.
     assert same == (billed(one) == billed(other))
 
 
