@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Extensions, proxies and secrets of the machine stay out of reach; nothing is written for want of
-# memory either. A proxy is named because DuckDB otherwise shows the environment's, password included.
+# memory either. A proxy is named, or DuckDB would show the environment's with its password.
 _CLOSED = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -25,7 +25,6 @@ _CLOSED = {
     "allow_unsigned_extensions": "false",
     "allow_persistent_secrets": "false",
     "http_proxy": "none",
-    "python_enable_replacements": "false",
     "temp_directory": "",
 }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -20,6 +19,13 @@ from finops_pipeline.errors import FinopsError, UsageError
 from tests.cli.marts_fixtures import publish
 
 EXACT = Decimal("10.000000000000000001")
+
+DELETE_AND_DIE = """
+import duckdb, os, sys
+connection = duckdb.connect(sys.argv[1])
+connection.execute("DELETE FROM dim_teams")
+os._exit(9)
+"""
 
 
 @pytest.fixture
@@ -98,7 +104,7 @@ def test_a_reader_that_stays_open_hides_no_later_publishing(published: Path) -> 
     """DuckDB shares a file opened by name within a process, whatever lies there by now."""
     with duckdb.connect(str(published), read_only=True) as lingering:
         newer = publish(published.with_name("newer.duckdb"), empty=True)
-        os.replace(newer, published)
+        newer.replace(published)
         assert marts.read("dim_teams", path=published).empty
         assert lingering.execute("SELECT count(*) FROM dim_teams").fetchone() == (3,)
 
@@ -107,13 +113,7 @@ def test_unpublished_changes_of_a_killed_writer_are_not_shown(published: Path) -
     """DuckDB would replay them from the write-ahead log, also for a reader."""
     published.chmod(0o644)
     subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import duckdb, os, sys; "
-            "c = duckdb.connect(sys.argv[1]); c.execute('DELETE FROM dim_teams'); os._exit(9)",
-            str(published),
-        ],
+        [sys.executable, "-c", DELETE_AND_DIE, str(published)],
         check=False,
     )
     assert published.with_name("marts.duckdb.wal").exists()
@@ -143,3 +143,39 @@ def test_importing_the_reader_loads_no_engine() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "set()\n"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT * FROM read_text('{other}')",
+        "SELECT * FROM '{other}.csv'",
+        "SELECT * FROM glob('{folder}/*')",
+        "COPY dim_teams TO '{folder}/new.csv'",
+        "ATTACH '{other}' AS other (READ_ONLY)",
+        "DELETE FROM marts.dim_teams",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET enable_external_access = true",
+        "SET memory_limit = '90GB'",
+        "SELECT * FROM local_frame",
+    ],
+)
+def test_the_connection_itself_is_closed(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = publish(tmp_path / "other.duckdb", empty=True)
+    local_frame = pd.DataFrame({"secret": [1]})
+    before = sorted(tmp_path.rglob("*"))
+    with marts.connect(published) as connection, pytest.raises(duckdb.Error):
+        connection.execute(statement.format(other=other, folder=tmp_path)).fetchone()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert len(local_frame) == 1
+
+
+def test_a_statement_short_of_memory_fails_instead_of_writing_files(published: Path) -> None:
+    with marts.connect(published, memory_limit="20MB") as connection:
+        assert connection.execute("SELECT current_setting('temp_directory')").fetchone() == ("",)
+        with pytest.raises(duckdb.OutOfMemoryException):
+            connection.execute("SELECT * FROM range(5000000) ORDER BY hash(range)").fetchone()

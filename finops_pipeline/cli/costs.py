@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from finops_pipeline import marts
-from finops_pipeline.cli.output import JsonOption, as_text, decimal_text, emit, print_table, warn
+from finops_pipeline.cli.costs_tables import Row, print_daily, print_summary
+from finops_pipeline.cli.output import JsonOption, emit, warn
 from finops_pipeline.cli.run import parse_day
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.settings import load_settings
@@ -30,7 +30,6 @@ app = typer.Typer(
 SHOWN_DAYS = 14
 """Days of ``costs daily`` unless told otherwise."""
 
-_FIGURES = ("yesterday", "this_week", "month_to_date", "previous_month")
 _SUMMARY = (
     "team_id",
     "team_name",
@@ -43,11 +42,6 @@ _SUMMARY = (
     "month_to_date",
     "previous_month",
 )
-_CENT = Decimal("0.01")
-_DIGITS = 60
-"""More than any sum of amounts of 38 digits has; Python's own 28 would round."""
-
-Row = Mapping[str, object]
 Team = Annotated[str | None, typer.Option("--team", help="Only this team's id.")]
 
 
@@ -78,7 +72,7 @@ def summary(team: Team = None, json: JsonOption = False) -> None:
     if json:
         emit(rows, _SUMMARY, json=True, title="")
     elif rows:
-        _print_summary(rows)
+        print_summary(rows)
     else:
         typer.echo("No team is in the published marts.")
     typer.echo(build.as_of(), err=json)
@@ -135,7 +129,7 @@ def daily(
     if json:
         emit(rows, columns, json=True, title="")
     elif rows:
-        _print_daily(rows, grain, days)
+        print_daily(rows, grain, days)
     else:
         typer.echo(f"No costs from {days[0]} to {days[1]}.")
     if unread:
@@ -249,66 +243,3 @@ def _unread_days(connection: duckdb.DuckDBPyConnection, days: tuple[date, date])
     named = [f"{row['cost_date']} ({row['teams']})" for row in unread[:3]]
     more = [f"{len(unread) - 3} more days"] if len(unread) > 3 else []
     return ", ".join(named + more)
-
-
-def _print_summary(rows: Sequence[Row]) -> None:
-    heads = [f"yesterday ({rows[0]['as_of_date']})", *_FIGURES[1:]]
-    cells = []
-    for row in rows:
-        figures = [_figure(row[figure]) for figure in _FIGURES]
-        if row["yesterday"] is not None and not row["yesterday_is_settled"]:
-            figures[0] += "*"
-        cells.append(
-            [as_text(row["team_id"]), as_text(row["team_name"]), *figures, str(row["currency"])]
-        )
-    print_table("Costs", ["team_id", "team_name", *heads, "currency"], cells, right=heads)
-    if any(row["yesterday"] is not None and not row["yesterday_is_settled"] for row in rows):
-        typer.echo("* Provisional: OpenAI may still change that day.")
-    if any(row[figure] is None for row in rows for figure in _FIGURES):
-        typer.echo(
-            "— A day of that period is missing, so there is no figure; rpt_collection_status "
-            "names it, and `finops run` reads it."
-        )
-
-
-def _print_daily(rows: Sequence[Row], grain: Sequence[str], days: tuple[date, date]) -> None:
-    totals: dict[str, Decimal] = {}
-    settled: dict[str, bool] = {}
-    for row in rows:
-        currency, cost = str(row["currency"]), row["cost"]
-        assert isinstance(cost, Decimal)
-        with localcontext(prec=_DIGITS):
-            totals[currency] = totals.get(currency, Decimal(0)) + cost
-        settled[currency] = settled.get(currency, True) and bool(row["is_settled"])
-    names = [column for column in grain if column != "currency"]
-    print_table(
-        f"Costs from {days[0]} to {days[1]} (UTC)",
-        [*names, "cost", "currency", ""],
-        [
-            [
-                *(as_text(row[name]) for name in names),
-                _figure(row["cost"]),
-                str(row["currency"]),
-                _state(bool(row["is_settled"])),
-            ]
-            for row in rows
-        ],
-        right=("cost",),
-        totals=[
-            ["Total", *[""] * (len(names) - 1), _figure(total), currency, _state(settled[currency])]
-            for currency, total in sorted(totals.items())
-        ],
-    )
-
-
-def _state(is_settled: bool) -> str:
-    return "" if is_settled else "provisional"
-
-
-def _figure(value: object) -> str:
-    """An amount to the cent (half-even), in full where that would be nothing; none as a dash."""
-    if not isinstance(value, Decimal):
-        return "—"
-    with localcontext(prec=_DIGITS):
-        cents = value.quantize(_CENT, rounding=ROUND_HALF_EVEN)
-    return f"{cents:,f}" if cents or not value else decimal_text(value)

@@ -55,7 +55,6 @@ def checked(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
     Raises:
         UsageError: it is no single SELECT, calls a function that does more than read, or is wrong.
-        KeyboardInterrupt: it was interrupted.
     """
     import duckdb
 
@@ -84,17 +83,9 @@ def checked(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
 
 
 def explained(error: Exception) -> FinopsError:
-    """DuckDB's error as one line, its suggestions included.
-
-    Raises:
-        KeyboardInterrupt: the error says that the statement was interrupted.
-    """
+    """DuckDB's error as one line, its suggestions included."""
     import duckdb
 
-    if isinstance(error.__cause__, KeyboardInterrupt) or isinstance(
-        error, duckdb.InterruptException
-    ):
-        raise KeyboardInterrupt from None
     # What follows repeats the statement, with a mark below it.
     what = " ".join(str(error).partition("\n\nLINE ")[0].partition("\n\nStack Trace:")[0].split())
     if isinstance(error, duckdb.OutOfMemoryException):
@@ -114,7 +105,7 @@ def _check_functions(connection: duckdb.DuckDBPyConnection, select: str) -> None
 
     try:
         answer = connection.execute(f"EXPLAIN (FORMAT json) {select}").fetchall()
-    except (duckdb.Error, RuntimeError) as error:
+    except duckdb.Error as error:
         raise explained(error) from None
     plan: list[dict[str, Any]] = [node for _, text in answer for node in json.loads(text)]
     while plan:

@@ -102,8 +102,12 @@ def collect_costs(
     with warehouse.scratch_folder() as folder, _read_all(readings, concurrency) as stream:
         loader = Loader(warehouse, folder)
         while first := stream.next():
-            loader.load(_recorded(stream.chunk(first), collection, tell))
-            collection.loads += 1
+            if isinstance(first, TeamOutcome):
+                # Writes nothing: as the beginning of a load it would make an empty one.
+                collection.teams.append(first)
+            else:
+                loader.load(_recorded(stream.chunk(first), collection, tell))
+                collection.loads += 1
             tell()
     return collection
 
@@ -158,7 +162,7 @@ class _Stream:
             self._unfinished -= 1
         return item
 
-    def chunk(self, first: Batch | TeamOutcome) -> Iterator[Batch | TeamOutcome]:
+    def chunk(self, first: Batch) -> Iterator[Batch | TeamOutcome]:
         """``first`` and what follows it, up to the size and age of one load."""
         deadline = time.monotonic() + _LOAD_SECONDS
         rows = 0

@@ -11,32 +11,64 @@ from finops_pipeline.warehouse.warehouse import Warehouse
 
 _UNSETTLED_DAYS = """
 WITH complete AS (
-  SELECT * FROM raw.collections
-  WHERE endpoint = $endpoint AND team_id IN (SELECT unnest($teams))
+  SELECT
+    *,
+    coalesce(
+      max_by(organization_id, collected_at) FILTER (WHERE organization_id IS NOT NULL)
+        OVER (PARTITION BY key_fingerprint),
+      key_fingerprint
+    ) AS organization
+  FROM raw.collections
+  WHERE endpoint = $endpoint
     AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 ),
+chosen AS (
+  SELECT * FROM complete WHERE team_id IN (SELECT unnest($teams))
+),
+-- A day is settled for a team and, as the marts count it, for an organization whoever read it.
+readings AS (
+  SELECT 'team ' || team_id AS whose, * FROM chosen
+  UNION ALL
+  SELECT 'organization ' || organization AS whose, * FROM complete
+  WHERE organization IN (SELECT organization FROM chosen)
+),
+successful AS (
+  SELECT * FROM readings WHERE status = 'ok'
+),
 newest AS (
-  SELECT * FROM complete WHERE status = 'ok'
-  QUALIFY row_number() OVER (PARTITION BY team_id, cost_date ORDER BY collected_at DESC) = 1
+  SELECT * FROM successful
+  QUALIFY row_number() OVER (
+    PARTITION BY whose, cost_date
+    ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
+  ) = 1
 ),
 content AS (
   SELECT
-    newest.team_id, newest.cost_date, newest.collected_at AS read_at,
-    max(complete.collected_at) FILTER (WHERE complete.revision_id <> newest.revision_id)
-      AS other_content_at,
-    min(complete.collected_at) FILTER (WHERE complete.revision_id = newest.revision_id)
-      AS content_since
+    newest.whose, newest.cost_date, newest.collected_at AS read_at,
+    max(successful.collected_at) FILTER (
+      WHERE successful.content_hash <> newest.content_hash
+        OR successful.query_signature <> newest.query_signature
+    ) AS other_content_at
   FROM newest
-  INNER JOIN complete USING (team_id, cost_date)
-  WHERE complete.status = 'ok'
+  INNER JOIN successful USING (whose, cost_date)
   GROUP BY ALL
 ),
 settled AS (
-  SELECT team_id, cost_date FROM content
-  WHERE read_at >= (cost_date + 1)::TIMESTAMPTZ + to_days($settle_days)
-    AND (other_content_at IS NULL OR read_at >= content_since + to_days($settle_days))
+  SELECT content.whose, content.cost_date
+  FROM content
+  INNER JOIN successful
+    ON content.whose = successful.whose AND content.cost_date = successful.cost_date
+    AND successful.collected_at > coalesce(content.other_content_at, '-infinity')
+  GROUP BY ALL
+  HAVING
+    any_value(content.read_at)
+    >= (content.cost_date + 1)::TIMESTAMPTZ + to_days($settle_days)
+    AND (
+      any_value(content.other_content_at) IS NULL
+      OR any_value(content.read_at) >= min(successful.collected_at) + to_days($settle_days)
+    )
 )
-SELECT DISTINCT cost_date FROM complete ANTI JOIN settled USING (team_id, cost_date)
+SELECT DISTINCT cost_date FROM readings ANTI JOIN settled USING (whose, cost_date)
 WHERE cost_date <= $yesterday ORDER BY cost_date
 """
 
@@ -54,7 +86,7 @@ def due_days(
     """Ranges of UTC days (both inclusive, ascending, not touching) that a daily run reads.
 
     These are the last ``restatement_days`` closed days and every older day that some team has
-    asked for and that is not settled, failed ones included.
+    asked for and that is not settled, for it or for its organization; failed ones included.
 
     Raises:
         FinopsError: the warehouse is held by somebody else for too long.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -112,12 +113,12 @@ class TeamReading:
         except FinopsError as error:
             yield self._failed(str(error))
         except Exception as error:
-            # A team fails alone, whatever the reason. The type alone goes into the ledger: the
-            # text of an unforeseen exception could hold anything.
-            _log.exception("Reading the costs of team %s broke off", team_id)
-            yield self._failed(
-                f"The reading broke off ({type(error).__name__}); see the run's log."
-            )
+            # A team fails alone, whatever the reason. The text of an unforeseen exception could
+            # hold anything, a key too, so neither log nor ledger repeats it.
+            name = type(error).__name__
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("Reading the costs of team %s broke off with %s:\n%s", team_id, name, where)
+            yield self._failed(f"The reading broke off ({name}); see the run's log.")
 
     def _read(self) -> Iterator[Batch]:
         with self._make_client(self._team.team_id, self._reveal) as client:

@@ -29,7 +29,15 @@ def build_definitions(pipeline: Pipeline) -> dg.Definitions:
             build_published_asset(pipeline, models),
         ],
         jobs=[collect_job(), build_job()],
-        sensors=[build_after_collecting()],
+        sensors=[build_after_collecting],
         executor=dg.in_process_executor,
-        resources={"io_manager": dg.mem_io_manager},
+        resources={"io_manager": _in_memory()},
+    )
+
+
+def _in_memory() -> dg.IOManagerDefinition:
+    """Nothing passes between assets; Dagster's own would take a folder from the run's config."""
+    return dg.IOManagerDefinition(
+        lambda _: dg.InMemoryIOManager(),  # type: ignore[no-untyped-call]
+        config_schema={},
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.collect import Progress, collect_costs
 from finops_pipeline.ingestion.outcome import BucketOutcome, Collection, Status, add_up
+from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.partitions import daily_partitions
 from finops_pipeline.orchestration.pipeline import Pipeline
 
@@ -58,6 +59,7 @@ def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     def costs(
         context: dg.AssetExecutionContext, config: CollectConfig
     ) -> Iterator[dg.AssetCheckResult]:
+        context.instance.add_run_tags(context.run_id, process_tags(context.instance))
         days = sorted(date.fromisoformat(key) for key in context.partition_keys)
         try:
             with pipeline.open_registry() as registry:

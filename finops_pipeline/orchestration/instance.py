@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
+from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
+from filelock import BaseFileLock, FileLock, Timeout
 
+from finops_pipeline.errors import UsageError
 from finops_pipeline.settings import Settings
 
 _INSTANCE_CONFIG = Path(__file__).parents[2] / "dagster.yaml"
-_PID_TAG = "finops/pid"
+_PROCESS_TAG = "finops/process"
 
 
 def dagster_home(settings: Settings) -> Path:
     """Dagster's home: ``DAGSTER_HOME`` where it is set, else in the data directory; created.
 
     Dagster itself reads the variable, so it is set for this process and its children.
+
+    Raises:
+        UsageError: ``DAGSTER_HOME`` is set to something that is no folder.
     """
     configured = os.environ.get("DAGSTER_HOME")
     if configured:
-        return Path(configured)
+        folder = Path(configured)
+        if not (folder.is_absolute() and folder.is_dir()):
+            raise UsageError(
+                f"DAGSTER_HOME is set to {configured!r}, which is not an existing folder with an "
+                "absolute path.",
+                "Create that folder, or unset it: then $FINOPS_DATA_DIR/dagster is used.",
+            )
+        return folder
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(_INSTANCE_CONFIG, home / "dagster.yaml")
@@ -32,28 +47,62 @@ def dagster_home(settings: Settings) -> Path:
 def open_instance(settings: Settings) -> dg.DagsterInstance:
     """The instance, with runs that died with their process marked as failed.
 
-    A run that was killed stays "started" for ever, and a build is not begun by itself while
-    anything seems to be in progress.
+    Raises:
+        UsageError: ``DAGSTER_HOME`` is set to something that is no folder.
     """
     dagster_home(settings)
     instance = dg.DagsterInstance.get()
-    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        pid = record.dagster_run.tags.get(_PID_TAG)
-        if pid is not None and not _alive(int(pid)):
-            instance.report_run_failed(record.dagster_run, f"Process {pid} died in mid-run.")
+    fail_dead_runs(instance)
     return instance
 
 
-def run_tags() -> dict[str, str]:
-    """Tags by which a later process recognises that this one has died."""
-    return {_PID_TAG: str(os.getpid())}
+def fail_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Mark runs whose process has died as failed.
+
+    A run that was killed stays "started" for ever, and a build is not begun by itself while
+    anything seems to be under way.
+    """
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        name = record.dagster_run.tags.get(_PROCESS_TAG)
+        if name is not None and not _is_alive(_locks(instance) / name):
+            instance.report_run_failed(record.dagster_run, "Its process died in mid-run.")
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+def process_tags(instance: dg.DagsterInstance) -> dict[str, str]:
+    """Tags by which a later process recognises that this one has died.
+
+    They name a file that this process holds locked while it lives. A process id alone is given
+    again to another process, in a container on every start.
+    """
+    return {_PROCESS_TAG: _sign_of_life(_locks(instance))}
+
+
+@cache
+def _sign_of_life(folder: Path) -> str:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{os.getpid()}-{uuid4().hex}.lock"
+    lock = FileLock(path, timeout=0, thread_local=False)
+    lock.acquire()
+    atexit.register(_end, lock, path)
+    return path.name
+
+
+def _end(lock: BaseFileLock, path: Path) -> None:
+    path.unlink(missing_ok=True)
+    lock.release()
+
+
+def _locks(instance: dg.DagsterInstance) -> Path:
+    return Path(instance.root_directory) / "processes"
+
+
+def _is_alive(path: Path) -> bool:
+    if not path.exists():
         return False
-    except PermissionError:
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
         return True
-    return True
+    _end(lock, path)
+    return False

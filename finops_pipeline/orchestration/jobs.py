@@ -9,11 +9,21 @@ from __future__ import annotations
 import dagster as dg
 
 from finops_pipeline.orchestration.costs import COSTS_KEY
+from finops_pipeline.orchestration.instance import fail_dead_runs
 
 COLLECT = "collect"
 BUILD = "build"
+PUBLISHED_KEY = dg.AssetKey(["published_marts"])
+BUILT_AT = "built_at"
+"""Metadata of the published file: when its build began."""
 
 _BUILT_GROUPS = ("staging", "intermediate", "marts", "published")
+_UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 def built_assets() -> dg.AssetSelection:
@@ -39,27 +49,42 @@ def build_job() -> dg.UnresolvedAssetJobDefinition:
     )
 
 
-def after_collecting() -> dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey]:
-    """Build once after anything landed, whichever job or backfill landed it.
+@dg.sensor(
+    job_name=BUILD,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=10,
+    description="Starts a build once new raw data has landed and nothing is being collected.",
+)
+def build_after_collecting(
+    context: dg.SensorEvaluationContext,
+) -> dg.RunRequest | dg.SkipReason:
+    """Build once after anything landed, whichever job, backfill or process landed it.
 
-    ``eager()`` waits for every day of the range's partitions and never fires here.
+    No automation condition, because those decide asset by asset: the models of the registry
+    depend on no costs and were left out, and a build of some models publishes nothing. They also
+    took a landing in mid-build for built.
     """
-    landed = dg.AutomationCondition.any_deps_updated().since(
-        dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
-    )
-    return (
-        landed
-        & ~dg.AutomationCondition.any_deps_in_progress()
-        & ~dg.AutomationCondition.in_progress()
-    ).with_label("after collecting")
+    instance = context.instance
+    landed = _newest(instance, COSTS_KEY)
+    if landed is None:
+        return dg.SkipReason("Nothing has landed yet.")
+    fail_dead_runs(instance)
+    if instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
+        return dg.SkipReason("A collection or a build is under way.")
+    published = _newest(instance, PUBLISHED_KEY)
+    if published is not None and _built_at(published) > landed.timestamp:
+        return dg.SkipReason("The published marts were built after the newest landing.")
+    # The key keeps a build that failed from being tried again before anything else has landed.
+    return dg.RunRequest(run_key=f"landing-{landed.storage_id}")
 
 
-def build_after_collecting() -> dg.AutomationConditionSensorDefinition:
-    """The sensor that evaluates :func:`after_collecting`; on by default."""
-    return dg.AutomationConditionSensorDefinition(
-        "build_after_collecting",
-        target=built_assets(),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=10,
-        description="Starts a build once new raw data has landed and nothing is being collected.",
-    )
+def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:
+    records = instance.fetch_materializations(key, limit=1).records
+    return records[0] if records else None
+
+
+def _built_at(published: dg.EventLogRecord) -> float:
+    """When the published build began (seconds since 1970): it has seen what landed before."""
+    materialization = published.asset_materialization
+    assert materialization is not None
+    return float(materialization.metadata[BUILT_AT].value)  # type: ignore[arg-type]

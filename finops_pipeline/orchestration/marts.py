@@ -16,13 +16,13 @@ from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.loading import create_raw_tables
 from finops_pipeline.ingestion.registry_tables import land_registry
 from finops_pipeline.orchestration.costs import COSTS_KEY
-from finops_pipeline.orchestration.jobs import after_collecting
+from finops_pipeline.orchestration.instance import process_tags
+from finops_pipeline.orchestration.jobs import BUILT_AT, PUBLISHED_KEY
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
 from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
 
 REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
-PUBLISHED_KEY = dg.AssetKey(["published_marts"])
 
 _REGISTRY_TABLES = frozenset({"teams", "projects", "project_ownership", "keys", "build_settings"})
 _PASSED = frozenset({"success", "pass", "warn"})
@@ -48,9 +48,7 @@ class Translator(DagsterDbtTranslator):
         return spec.replace_attributes(
             key=dg.AssetKey([layer, spec.key.path[-1]]),
             group_name=layer,
-            automation_condition=after_collecting(),
         )
-
 
     def get_asset_check_spec(
         self,
@@ -101,6 +99,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
 
     @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        context.instance.add_run_tags(context.run_id, process_tags(context.instance))
         everything = context.selected_asset_keys >= context.assets_def.keys
         names = [] if everything else _dbt_names(context)
         started = datetime.now(UTC)
@@ -181,11 +180,11 @@ def build_published_asset(pipeline: Pipeline, models: dg.AssetsDefinition) -> dg
         deps=[key for key in models.keys if key.path[0] == "marts"],
         group_name="published",
         kinds={"duckdb"},
+        config_schema={},
         description=(
             "`marts.duckdb`: the finished build, moved into place in one step. Readers never "
             "wait for the pipeline and never see half a build."
         ),
-        automation_condition=after_collecting(),
     )
     def published_marts(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         try:
@@ -198,7 +197,7 @@ def build_published_asset(pipeline: Pipeline, models: dg.AssetsDefinition) -> dg
                 "file": dg.MetadataValue.path(pipeline.warehouse.marts_path),
                 "size_bytes": published.size_bytes,
                 "built_by_run": dg.MetadataValue.dagster_run(published.run_id),
-                "built_at": dg.MetadataValue.timestamp(published.built_at),
+                BUILT_AT: dg.MetadataValue.timestamp(published.built_at),
                 "superseded_by_later_build": published.superseded,
                 "rows": dg.MetadataValue.table(
                     [

@@ -12,7 +12,7 @@ from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.outcome import Collection
 from finops_pipeline.orchestration.build import build_definitions
 from finops_pipeline.orchestration.costs import COSTS_OP
-from finops_pipeline.orchestration.instance import run_tags
+from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.jobs import BUILD, COLLECT
 from finops_pipeline.orchestration.pipeline import Pipeline
 
@@ -78,7 +78,7 @@ class Runner:
         return self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             raise_on_error=False,
-            tags={**tags, **run_tags()},
+            tags={**tags, **process_tags(self._instance)},
             run_config={
                 **config,
                 "loggers": {"console": {"config": {"log_level": self._console_level}}},

@@ -6,11 +6,12 @@ writing under a lock that had already been dropped; it would also inherit the en
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
-import tempfile
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,6 @@ class DbtPaths:
     @property
     def target(self) -> Path:
         return self.folder / "target"
-
-    @property
-    def manifest(self) -> Path:
-        return self.target / "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -70,30 +67,28 @@ class Dbt:
         self.paths = DbtPaths(warehouse.data_dir / "dbt")
 
     def manifest(self) -> Path:
-        """The parsed project; parsed anew only when a file of it has changed.
+        """The parsed project; parsed anew only when a file of it, or dbt itself, has changed.
 
         Needs neither a network nor an existing warehouse.
 
         Raises:
             FinopsError: the project does not parse, or the data directory cannot be written.
         """
-        sources = [
-            path
-            for path in PROJECT_DIR.rglob("*")
-            if path.suffix in {".sql", ".yml"} and "target" not in path.parts
-        ]
-        newest = max(path.stat().st_mtime for path in sources)
-        made = self.paths.manifest
-        if made.exists() and made.stat().st_mtime > newest:
+        # A name of its own for each state of the project: a file that is there is whole and
+        # right, while dbt rewrites its own manifest.json in place during a build.
+        made = self.paths.folder / f"manifest.{_project_state()}.json"
+        if made.exists():
             return made
-        self._warehouse.ensure_folder()
-        self.paths.folder.mkdir(exist_ok=True)
         # Several processes may load at once: each parses for itself, the last one wins.
-        with tempfile.TemporaryDirectory(dir=self.paths.folder) as scratch:
-            self._invoke(["parse"], target=Path(scratch))
+        with self._warehouse.scratch_folder() as scratch:
+            self._invoke(["parse"], target=scratch)
             self.paths.target.mkdir(exist_ok=True)
-            for name in ("partial_parse.msgpack", "manifest.json"):
-                shutil.move(Path(scratch) / name, self.paths.target / name)
+            partial = "partial_parse.msgpack"
+            (scratch / partial).replace(self.paths.target / partial)
+            (scratch / "manifest.json").replace(made)
+        for earlier in self.paths.folder.glob("manifest.*.json"):
+            if earlier != made:
+                earlier.unlink(missing_ok=True)
         return made
 
     def build(
@@ -142,26 +137,30 @@ class Dbt:
         from dbt.cli.main import dbtRunner
 
         self._write_profile()
-        run = dbtRunner(callbacks=[callback] if callback else []).invoke(
-            [
-                *arguments,
-                "--project-dir",
-                str(PROJECT_DIR),
-                "--profiles-dir",
-                str(self.paths.folder),
-                "--target-path",
-                str(target),
-                "--log-path",
-                str(self.paths.folder / "logs"),
-                "--log-level",
-                "none",
-                "--log-level-file",
-                "info",
-                "--no-use-colors",
-            ]
-        )
-        # The adapter keeps its database open between commands, and with it DuckDB's lock.
-        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+        command = [
+            *arguments,
+            "--project-dir",
+            str(PROJECT_DIR),
+            "--profiles-dir",
+            str(self.paths.folder),
+            "--target-path",
+            str(target),
+            "--log-path",
+            str(self.paths.folder / "logs"),
+            "--log-level",
+            "none",
+            "--log-level-file",
+            "info",
+            "--no-use-colors",
+        ]
+        try:
+            run = dbtRunner(callbacks=[callback] if callback else []).invoke(command)
+        finally:
+            # The adapter keeps its database open between commands, and with it DuckDB's lock.
+            DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+            # Its log stays open too, and the next command forgets it open.
+            for handler in logging.getLogger("file_log").handlers:
+                handler.close()
         if run.exception is not None:
             raise FinopsError(
                 f"dbt {arguments[0]} stopped: {run.exception}",
@@ -195,6 +194,20 @@ class Dbt:
         text = yaml.safe_dump(profile)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
+
+
+def _project_state() -> str:
+    """A fingerprint of the project's files and of dbt."""
+    state = hashlib.blake2b(digest_size=8)
+    for package in ("dbt-core", "dbt-duckdb"):
+        state.update(version(package).encode())
+    for path in sorted(PROJECT_DIR.rglob("*")):
+        name = path.relative_to(PROJECT_DIR)
+        if path.suffix in {".sql", ".yml"} and name.parts[0] != "target":
+            content = path.read_bytes()
+            state.update(f"\n{name} {len(content)}\n".encode())
+            state.update(content)
+    return state.hexdigest()
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 from finops_pipeline.errors import FinopsError
 
 _POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 1.0
 _REMIND_SECONDS = 15.0
 
 OnWait = Callable[[str], None]
@@ -57,7 +58,7 @@ class WriterLock:
         """
         lock = FileLock(self._path, timeout=0, thread_local=False)
         deadline = time.monotonic() + self._timeout
-        next_word = time.monotonic() + 1.0
+        next_word = time.monotonic() + _PATIENCE_SECONDS
         while True:
             try:
                 lock.acquire()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def finish_building(marts: Path, run_id: str) -> Path:
     building = building_path(marts)
     with duckdb.connect(str(building)) as connection:
         connection.execute("CHECKPOINT")
-    _wal(building).unlink(missing_ok=True)
+    _discard_wal(building)
     _fsync(building)
     building.chmod(_READ_ONLY)
     ready = _ready_path(marts, run_id)
@@ -86,24 +86,24 @@ def publish(marts: Path, run_id: str) -> Published:
             "Materialize all models together with the published file: `finops build`, or the "
             "job `build`.",
         )
-    mine = _build_record(ready)
-    if mine[0] != run_id:
+    mine = _examined(ready)
+    if mine.run_id != run_id:
         raise FinopsError(
-            f"The build of run {run_id} carries the record of run {mine[0]}.",
+            f"The build of run {run_id} carries the record of run {mine.run_id}.",
             "Run `finops build` again.",
         )
-    published = _build_record(marts) if marts.exists() else None
-    if published is not None and published[1] > mine[1]:
+    published = _published_now(marts)
+    if published is not None and published.built_at > mine.built_at:
         _discard(ready)
-        return _describe(marts, superseded=True)
+        return replace(published, superseded=True)
     # DuckDB replays any WAL it finds by name: one left by a killed read-write client would be
     # replayed into the new file.
-    _wal(marts).unlink(missing_ok=True)
+    _discard_wal(marts)
     ready.replace(marts)
-    _wal(marts).unlink(missing_ok=True)
+    _discard_wal(marts)
     _fsync(marts.parent)
     _discard_abandoned(marts)
-    return _describe(marts, superseded=False)
+    return mine
 
 
 def _discard_abandoned(marts: Path) -> None:
@@ -113,17 +113,29 @@ def _discard_abandoned(marts: Path) -> None:
             _discard(ready)
 
 
-def _build_record(path: Path) -> tuple[str, datetime]:
+def _published_now(marts: Path) -> Published | None:
+    """The published build; none where nothing lies there, or no build.
+
+    Examined in a copy: a client may hold the file itself read-write, or have left a WAL beside
+    it, and neither must keep a build from being published.
+    """
+    if not marts.exists():
+        return None
+    copy = marts.with_name("marts.examined.duckdb")
+    try:
+        shutil.copyfile(marts, copy)
+        return _examined(copy)
+    except (duckdb.Error, FinopsError):
+        return None
+    finally:
+        _discard(copy)
+
+
+def _examined(path: Path) -> Published:
     with duckdb.connect(str(path), read_only=True) as connection:
-        row = connection.execute("SELECT run_id, built_at FROM rpt_build").fetchone()
-    if row is None:
-        raise FinopsError(f"{path.name} carries no build record.", "Run `finops build` again.")
-    return str(row[0]), row[1]
-
-
-def _describe(marts: Path, *, superseded: bool) -> Published:
-    run_id, built_at = _build_record(marts)
-    with duckdb.connect(str(marts), read_only=True) as connection:
+        record = connection.execute("SELECT run_id, built_at FROM rpt_build").fetchone()
+        if record is None:
+            raise FinopsError(f"{path.name} carries no build record.", "Run `finops build` again.")
         names = connection.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'main' "
             "ORDER BY table_name"
@@ -132,19 +144,27 @@ def _describe(marts: Path, *, superseded: bool) -> Published:
             name: connection.execute(f'SELECT count(*) FROM main."{name}"').fetchall()[0][0]
             for (name,) in names
         }
-    return Published(run_id, built_at, superseded, rows, marts.stat().st_size)
+    return Published(
+        run_id=record[0],
+        built_at=record[1],
+        superseded=False,
+        rows=rows,
+        size_bytes=path.stat().st_size,
+    )
 
 
 def _ready_path(marts: Path, run_id: str) -> Path:
     return marts.with_name(f"marts.ready.{run_id}.duckdb")
 
 
-def _wal(database: Path) -> Path:
-    return database.with_name(database.name + ".wal")
+def _discard_wal(database: Path) -> None:
+    """Remove the write-ahead log, and those that DuckDB names after it during a checkpoint."""
+    for log in database.parent.glob(f"{database.name}.wal*"):
+        log.unlink(missing_ok=True)
 
 
 def _discard(database: Path) -> None:
-    _wal(database).unlink(missing_ok=True)
+    _discard_wal(database)
     database.unlink(missing_ok=True)
 
 

@@ -65,6 +65,14 @@ class Warehouse:
             data_dir / "warehouse.lock", timeout=writer_timeout, on_wait=on_wait
         )
 
+    @property
+    def _config(self) -> dict[str, str]:
+        return {
+            "memory_limit": self.memory_limit,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+
     @classmethod
     def from_settings(cls, settings: Settings) -> Warehouse:
         return cls(settings.data_dir, memory_limit=settings.duckdb_memory_limit)
@@ -123,17 +131,10 @@ class Warehouse:
         told = False
         while True:
             try:
-                connection = duckdb.connect(
-                    str(path),
-                    config={
-                        "memory_limit": self.memory_limit,
-                        "autoinstall_known_extensions": "false",
-                        "autoload_known_extensions": "false",
-                    },
-                )
+                connection = duckdb.connect(str(path), config={**self._config})
                 connection.execute("SET TimeZone = 'UTC'")
                 return connection
-            except duckdb.IOException as error:
+            except duckdb.Error as error:
                 holder = _HOLDER.search(str(error))
                 if holder is None:
                     raise FinopsError(
@@ -169,9 +170,10 @@ class Warehouse:
     def destination(self) -> Destination[Any, Any]:
         """Where dlt loads the raw tables. Opened by dlt, only inside :meth:`writing`."""
         from dlt.destinations import duckdb as duckdb_destination
+        from dlt.destinations.impl.duckdb.configuration import DuckDbCredentials
 
         return duckdb_destination(
-            credentials=str(self.path),
+            credentials=DuckDbCredentials(str(self.path), global_config=self._config),
             create_indexes=False,
         )
 
@@ -180,14 +182,20 @@ class Warehouse:
         """A folder for one run's files, removed afterwards.
 
         Folders of runs that were killed are removed by the next run.
+
+        Raises:
+            FinopsError: the data directory cannot be written.
         """
         self.ensure_folder()
         root = self.data_dir / "tmp"
-        root.mkdir(exist_ok=True)
-        for folder in root.iterdir():
-            if not _alive(folder.name):
-                shutil.rmtree(folder, ignore_errors=True)
-        folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        try:
+            root.mkdir(exist_ok=True)
+            for folder in root.iterdir():
+                if not _alive(folder.name):
+                    shutil.rmtree(folder, ignore_errors=True)
+            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+        except OSError as error:
+            raise self._unwritable(error.strerror or type(error).__name__) from None
         try:
             yield folder
         finally:

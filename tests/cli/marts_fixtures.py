@@ -52,7 +52,8 @@ insert into dim_projects (project_id, project_name, team_id, tags) values
     ('shop', 'Shop', 'web', '{"tier": "1"}'), ('search', 'Search', 'web', null),
     ('train', 'Training', 'ml', null), ('unallocated', 'Unallocated', 'unallocated', null);
 insert into fct_project_daily_costs values
-    ('2026-03-01', 'web', 'shop', 'org-1', 'proj_1', 'USD', 10.000000000000000001, 'costs_v1', true),
+    ('2026-03-01', 'web', 'shop', 'org-1', 'proj_1', 'USD',
+     10.000000000000000001, 'costs_v1', true),
     ('2026-03-30', 'web', 'shop', 'org-1', 'proj_1', 'USD', 1234.5, 'costs_v1', true),
     ('2026-03-30', 'web', 'shop', 'org-2', 'proj_9', 'USD', 0.000000000000000001, 'costs_v1', true),
     ('2026-03-30', 'web', 'search', 'org-1', 'proj_2', 'USD', 0.25, 'costs_v1', true),

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from finops_pipeline.cli.output import emit, emit_one, warn
+from finops_pipeline.cli.output import decimal_text, emit, emit_one, warn
 
 ROW = {
     "day": date(2026, 3, 1),
@@ -41,10 +41,10 @@ def test_json_keeps_every_digit_and_every_type(capsys: pytest.CaptureFixture[str
 
 def test_a_tiny_amount_is_written_out(capsys: pytest.CaptureFixture[str]) -> None:
     emit_one({"cost": Decimal("1E-18")}, ["cost"], json=True, sentence="")
-    emit([{"cost": Decimal("0E-18")}], ["cost"], json=False, title="")
+    emit([{"cost": Decimal("1E-18")}], ["cost"], json=False, title="")
     printed = capsys.readouterr().out
     assert '"0.000000000000000001"' in printed
-    assert "│ 0.000000000000000000 │" in printed
+    assert "│ 0.000000000000000001 │" in printed
 
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), float("nan"), b"bytes"])
@@ -81,3 +81,18 @@ def test_a_result_is_a_sentence_or_an_object(capsys: pytest.CaptureFixture[str])
 def test_warnings_go_beside(capsys: pytest.CaptureFixture[str]) -> None:
     warn("careful.")
     assert capsys.readouterr() == ("", "Warning: careful.\n")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("1.500000000000000000", "1.50"),
+        ("0E-18", "0.00"),
+        ("-0.000004000000", "-0.000004"),
+        ("1E+3", "1000"),
+        ("7", "7"),
+        ("7.5", "7.5"),
+    ],
+)
+def test_zeros_at_the_end_are_left_out_beyond_two_decimals(value: str, text: str) -> None:
+    assert decimal_text(Decimal(value)) == text

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import duckdb
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.dbt.conftest import Warehouse, at, cost
@@ -47,6 +47,7 @@ readings = st.lists(
     max_examples=5,
     derandomize=True,
     deadline=None,
+    phases=[Phase.generate],  # shrinking would run dbt hundreds of times
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_totals_are_those_of_the_newest_complete_readings(

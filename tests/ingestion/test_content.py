@@ -29,13 +29,16 @@ TEXTS = [name for name in BILLED if name not in {"amount", "quantity"}]
 # byte counts get wrong.
 texts = st.none() | st.sampled_from(["", "a", "b", "aa", "ab", "\x00", "é", "e\u0301", "1"])
 amounts = st.none() | st.sampled_from(
-    [Decimal(text) for text in ("0", "1E-18", "2E-18", "-1E-18", "0.1", "1", "99999999999999999999")]
+    [
+        Decimal(text)
+        for text in ("0", "1E-18", "2E-18", "-1E-18", "0.1", "1", "99999999999999999999")
+    ]
 )
 quantities = st.none() | st.sampled_from(
     [Decimal(text) for text in ("0", "1E-6", "2E-6", "-1E-6", "1", "9007199254740993")]
 )
 rows = st.fixed_dictionaries(
-    {name: texts for name in (*TEXTS, *NAMES)} | {"amount": amounts, "quantity": quantities}
+    dict.fromkeys((*TEXTS, *NAMES), texts) | {"amount": amounts, "quantity": quantities}
 )
 buckets = st.lists(rows, max_size=6)
 quickly = settings(max_examples=60, deadline=None, derandomize=True)

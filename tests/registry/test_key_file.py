@@ -147,6 +147,19 @@ def test_many_at_once_end_with_one_key(tmp_path: Path) -> None:
     assert len(list((tmp_path / "new").iterdir())) == 1
 
 
+def test_a_file_that_another_process_made_meanwhile_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = LocalKeyFile(tmp_path / "new" / "key")
+    file.prepare(keys_depend_on_it=False)
+    before = file.name
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    file.prepare(keys_depend_on_it=False)
+
+    assert file.name == before
+    assert list((tmp_path / "new").iterdir()) == [file.path]
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     file = LocalKeyFile(tmp_path / "file" / "key")

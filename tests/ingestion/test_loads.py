@@ -1,0 +1,147 @@
+"""A range becomes several loads, each visible on its own; a load that broke off never was."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from finops_pipeline.ingestion import collect
+from finops_pipeline.ingestion.collect import Progress
+from finops_pipeline.ingestion.loading import create_raw_tables
+from finops_pipeline.warehouse import Warehouse
+from tests.ingestion.company import DIGITAL, FIRST, LABS, SimulatedCompany
+
+LAST = date(2026, 3, 31)
+FIRST_PAGE = 31
+
+
+@pytest.fixture
+def quarter(company: SimulatedCompany, monkeypatch: pytest.MonkeyPatch) -> SimulatedCompany:
+    """Every page becomes a load: 31 days, then 59."""
+    monkeypatch.setattr(collect, "_LOAD_ROWS", 1)
+    company.server.control.set_clock(datetime(2026, 4, 15, 9, tzinfo=UTC))
+    return company
+
+
+def complete_loads(company: SimulatedCompany) -> int:
+    ((count,),) = company.raw("SELECT count(*) FROM raw._dlt_loads WHERE status = 0")
+    return int(count)
+
+
+def days_landed(company: SimulatedCompany) -> int:
+    ((days,),) = company.raw("SELECT count(DISTINCT cost_date) FROM raw.collections")
+    return int(days)
+
+
+def test_each_load_is_visible_while_the_next_is_read(quarter: SimulatedCompany) -> None:
+    before = complete_loads(quarter)
+    visible: list[tuple[int, int]] = []
+
+    def look(progress: Progress) -> None:
+        if progress.loads and not visible:
+            visible.append((days_landed(quarter), complete_loads(quarter) - before))
+
+    collection = quarter.collect(FIRST, LAST, ["search"], on_progress=look)
+
+    assert visible == [(FIRST_PAGE, 1)]
+    assert collection.loads == complete_loads(quarter) - before == 2
+    assert quarter.seen("search") == quarter.truth(DIGITAL, FIRST, LAST)
+
+
+def test_a_load_also_ends_by_age(
+    quarter: SimulatedCompany, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collect, "_LOAD_ROWS", 1_000_000)
+    monkeypatch.setattr(collect, "_LOAD_SECONDS", 0.0)
+    collection = quarter.collect(FIRST, LAST, ["search"])
+    assert collection.loads > 1
+    assert quarter.seen("search") == quarter.truth(DIGITAL, FIRST, LAST)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
+def test_a_stopped_collection_keeps_what_was_visible(
+    quarter: SimulatedCompany, stop: type[BaseException]
+) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.loads == 1 and progress.buckets_done > FIRST_PAGE:
+            raise stop
+
+    with pytest.raises(BaseException) as caught:  # noqa: PT011
+        quarter.collect(FIRST, LAST, ["search"], on_progress=interrupt)
+    assert _root(caught.value) is stop
+
+    first_page = quarter.truth(DIGITAL, FIRST, FIRST + timedelta(days=FIRST_PAGE - 1))
+    assert quarter.seen("search") == first_page
+    assert days_landed(quarter) == FIRST_PAGE
+    assert list((quarter.settings.data_dir / "tmp").iterdir()) == []
+
+    rows = quarter.count("costs")
+    quarter.server.control.reset_requests()
+    again = quarter.collect(FIRST, LAST, ["search"])
+    assert quarter.seen("search") == quarter.truth(DIGITAL, FIRST, LAST)
+    changed = [bucket.day for bucket in again.buckets if bucket.changed]
+    assert changed == [FIRST + timedelta(days=number) for number in range(FIRST_PAGE, 90)]
+    assert again.rows_landed == quarter.count("costs") - rows
+    requests = [r for r in quarter.server.control.requests() if r.path.endswith("/costs")]
+    assert len(requests) == 1
+
+
+def _root(error: BaseException) -> type[BaseException]:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error)
+
+
+def test_rows_of_an_incomplete_load_never_happened(company: SimulatedCompany) -> None:
+    company.collect(FIRST, teams=["search", "research"])
+    company.server.control.restate(DIGITAL, FIRST, "empty")
+    before = company.seen("search")
+    company.collect(FIRST, teams=["search"])
+    with company.warehouse.connect() as connection:
+        connection.execute(
+            "DELETE FROM raw._dlt_loads WHERE load_id = "
+            "(SELECT arg_max(_dlt_load_id, collected_at) FROM raw.collections)"
+        )
+    assert company.seen("search") == before != {}
+
+    # What the lost load said about the day is not known either: it is said again.
+    again = company.collect(FIRST, teams=["search"])
+    assert [bucket.changed for bucket in again.buckets] == [True]
+    assert company.seen("search") == {}
+
+    # A load that landed rows and was lost lands them again, once.
+    with company.warehouse.connect() as connection:
+        connection.execute("DELETE FROM raw._dlt_loads")
+    assert company.seen("research") == {}
+    company.collect(FIRST, teams=["research"])
+    assert company.seen("research") == company.truth(LABS, FIRST)
+
+
+def test_nobody_to_collect_leaves_nothing_behind(company: SimulatedCompany) -> None:
+    company.registry.deactivate_key("research")
+    collection = company.collect(FIRST, teams=["research"])
+    assert set(collection.failed_teams) == {"research"}
+    assert company.count("costs") == 0
+    assert list((company.settings.data_dir / "tmp").iterdir()) == []
+
+
+def test_raw_tables_are_made_empty_and_once(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "data", memory_limit="512MB")
+    create_raw_tables(warehouse)
+    create_raw_tables(warehouse)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        tables: dict[str, Any] = dict(
+            connection.execute(
+                "SELECT table_name, estimated_size FROM duckdb_tables() WHERE schema_name = 'raw'"
+            ).fetchall()
+        )
+    assert {name: tables[name] for name in ("costs", "collections", "openai_projects")} == {
+        "costs": 0,
+        "collections": 0,
+        "openai_projects": 0,
+    }
+    assert tables["_dlt_loads"] == 1

@@ -1,0 +1,129 @@
+"""The job `build`: models and tests as Dagster shows them, and what is published when."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from finops_pipeline.errors import FinopsError
+from finops_pipeline.orchestration.run import Runner
+from finops_pipeline.warehouse.dbt import read_manifest
+from tests.orchestration.conftest import Launcher
+from tests.workplace import Workplace
+
+START, END = date(2026, 1, 1), date(2026, 1, 3)
+
+
+@pytest.fixture(scope="module")
+def built(company: Workplace) -> Workplace:
+    """The company with three days collected and published."""
+    company.collect(START, END)
+    company.build()
+    return company
+
+
+@contextmanager
+def one_amount_changed(workplace: Workplace) -> Iterator[None]:
+    """One row of raw data as no program of ours would ever change it."""
+    with duckdb.connect(str(workplace.settings.warehouse_path)) as connection:
+        connection.execute("UPDATE raw.costs SET amount = amount + 1 WHERE rowid = 0")
+    yield
+    with duckdb.connect(str(workplace.settings.warehouse_path)) as connection:
+        connection.execute("UPDATE raw.costs SET amount = amount - 1 WHERE rowid = 0")
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_models_and_published_file_are_materialized_and_every_test_is_a_check(
+    built: Workplace, launcher: Launcher
+) -> None:
+    result = launcher.build()
+
+    assert result.success
+    nodes = read_manifest(built.pipeline.dbt.manifest())["nodes"].values()
+    models = {node["name"] for node in nodes if node["resource_type"] == "model"}
+    tests = {node["name"] for node in nodes if node["resource_type"] == "test"}
+    materialized = {
+        materialization.asset_key.path[-1]
+        for node in ("models", "published_marts")
+        for materialization in result.asset_materializations_for_node(node)
+    }
+    assert materialized == models | {"published_marts"}
+    evaluations = result.get_asset_check_evaluations()
+    assert {evaluation.check_name for evaluation in evaluations} == tests
+    assert all(evaluation.passed for evaluation in evaluations)
+    assert all(evaluation.metadata["failing_rows"].value == 0 for evaluation in evaluations)
+
+    (published,) = result.asset_materializations_for_node("published_marts")
+    rows = published.metadata["rows"]
+    assert isinstance(rows, dg.TableMetadataValue)
+    counted = {str(row.data["table"]): row.data["rows"] for row in rows.records}
+    ((in_file,),) = built.marts("SELECT count(*) FROM fct_costs")
+    assert counted["fct_costs"] == in_file > 0
+    assert published.metadata["built_by_run"].value == result.run_id
+    assert built.marts("SELECT run_id FROM rpt_build") == [(result.run_id,)]
+    ((total,),) = built.marts("SELECT sum(cost) FROM fct_costs")
+    assert total == sum(built.truth(START, END).values(), Decimal(0))
+
+
+def test_a_failing_test_publishes_nothing_and_says_which(
+    built: Workplace, launcher: Launcher
+) -> None:
+    before = digest(built.settings.marts_path)
+    with one_amount_changed(built):
+        result = launcher.build()
+        with pytest.raises(FinopsError) as error:
+            Runner(built.pipeline, launcher.instance).build()
+
+    assert not result.success
+    assert digest(built.settings.marts_path) == before
+    assert result.asset_materializations_for_node("published_marts") == []
+    failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    assert [check.check_name for check in failed] == ["costs_equal_the_ledger"]
+    assert failed[0].severity is dg.AssetCheckSeverity.ERROR
+    assert failed[0].metadata["failing_rows"].value == 1
+    assert str(error.value).startswith(
+        "1 models or tests failed, so nothing was published; the marts stay as they were. "
+        "First: costs_equal_the_ledger: "
+    )
+
+    assert launcher.build().success
+    assert digest(built.settings.marts_path) != before
+
+
+def test_some_models_alone_are_built_and_publish_nothing(
+    built: Workplace, launcher: Launcher
+) -> None:
+    before = digest(built.settings.marts_path)
+    result = launcher.build("stg_openai__costs", "dim_teams")
+
+    assert result.success
+    assert {
+        materialization.asset_key.path[-1]
+        for materialization in result.asset_materializations_for_node("models")
+    } == {"stg_openai__costs", "dim_teams"}
+    assert digest(built.settings.marts_path) == before
+
+
+def test_publishing_without_a_complete_build_is_refused_in_words(
+    built: Workplace, launcher: Launcher
+) -> None:
+    before = digest(built.settings.marts_path)
+    result = launcher.build("dim_teams", "published_marts")
+
+    assert not result.success
+    (failure,) = (event for event in result.all_events if event.is_step_failure)
+    description = failure.step_failure_data.user_failure_data.description
+    assert description is not None
+    assert "has no complete build to publish. Materialize all models together" in description
+    assert digest(built.settings.marts_path) == before

@@ -1,0 +1,97 @@
+"""The sensor that starts a build once something has landed."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import dagster as dg
+import pytest
+
+from finops_pipeline.orchestration.run import DateRange, Runner
+from tests.orchestration.conftest import Launcher
+from tests.orchestration.test_build import one_amount_changed
+from tests.workplace import Workplace
+
+START, END = date(2026, 1, 1), date(2026, 1, 10)
+
+
+class Sensor:
+    """The sensor as the daemon treats it: a run key that was asked for once starts no more."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self._sensor = launcher.definitions.get_sensor_def("build_after_collecting")
+        self._asked: set[str | None] = set()
+
+    def tick(self) -> int:
+        """Builds that this evaluation starts."""
+        context = dg.build_sensor_context(
+            self._launcher.instance, definitions=self._launcher.definitions
+        )
+        keys = {request.run_key for request in self._sensor.evaluate_tick(context).run_requests}
+        new = keys - self._asked
+        self._asked |= keys
+        return len(new)
+
+
+@pytest.fixture
+def sensor(launcher: Launcher) -> Sensor:
+    return Sensor(launcher)
+
+
+def test_it_runs_by_default_and_starts_the_whole_build(launcher: Launcher) -> None:
+    definition = launcher.definitions.get_sensor_def("build_after_collecting")
+    assert definition.default_status is dg.DefaultSensorStatus.RUNNING
+    assert [target.job_name for target in definition.targets] == ["build"]
+
+
+def test_a_range_that_landed_is_built_once(launcher: Launcher, sensor: Sensor) -> None:
+    assert sensor.tick() == 0
+    launcher.collect(START, END)
+    assert sensor.tick() == 1
+    assert sensor.tick() == 0
+    launcher.build()
+    assert sensor.tick() == 0
+    # Some models or a whole build by hand are no reason to build.
+    launcher.build("dim_teams")
+    launcher.build()
+    assert sensor.tick() == 0
+
+
+def test_the_command_lines_own_build_is_enough(
+    company: Workplace, launcher: Launcher, sensor: Sensor
+) -> None:
+    runner = Runner(company.pipeline, launcher.instance)
+    runner.collect(DateRange(START, START))
+    runner.build()
+    assert sensor.tick() == 0
+
+
+def test_what_lands_after_a_build_began_is_built_again(launcher: Launcher, sensor: Sensor) -> None:
+    launcher.collect(START, START)
+    assert sensor.tick() == 1
+    launcher.collect(START, START)
+    assert sensor.tick() == 1
+
+
+def test_a_build_that_failed_is_not_tried_again_before_something_lands(
+    company: Workplace, launcher: Launcher, sensor: Sensor
+) -> None:
+    launcher.collect(START, START)
+    with one_amount_changed(company):
+        assert sensor.tick() == 1
+        assert not launcher.build().success
+    assert sensor.tick() == 0
+    launcher.collect(START, START)
+    assert sensor.tick() == 1
+
+
+def test_it_waits_while_anything_is_under_way(launcher: Launcher, sensor: Sensor) -> None:
+    launcher.collect(START, START)
+    run = dg.DagsterRun(job_name="collect", status=dg.DagsterRunStatus.STARTED)
+    launcher.instance.add_run(run)
+    assert sensor.tick() == 0
+    launcher.instance.report_run_failed(run)
+    assert sensor.tick() == 1
+
+

@@ -1,0 +1,154 @@
+"""The job `collect`: one run for a range, and the truth about each of its days."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+
+import dagster as dg
+
+from finops_pipeline.simulator import Fault
+from tests.orchestration.conftest import Launcher
+from tests.workplace import Workplace
+
+COSTS = dg.AssetKey(["raw", "costs"])
+FIRST_PAGE = 31
+
+
+def days(start: date, count: int) -> set[str]:
+    return {(start + timedelta(days=offset)).isoformat() for offset in range(count)}
+
+
+def check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert evaluation.check_name == "every_team_collected"
+    return evaluation
+
+
+def reasons(evaluation: dg.AssetCheckEvaluation) -> dict[str, str]:
+    """The check's table: team → why it failed."""
+    table = evaluation.metadata["failed_teams"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return {str(row.data["team_id"]): str(row.data["reason"]) for row in table.records}
+
+
+def test_a_range_is_one_run_that_tells_the_truth_about_each_day(
+    company: Workplace, launcher: Launcher
+) -> None:
+    start, end = date(2026, 1, 1), date(2026, 1, 5)
+    result = launcher.collect(start, end)
+
+    assert result.success
+    assert launcher.instance.get_runs_count() == 1
+    assert launcher.instance.get_materialized_partitions(COSTS) == days(start, 5)
+    materializations = {
+        event.partition: event.asset_materialization.metadata
+        for event in launcher.instance.fetch_materializations(COSTS, limit=10).records
+        if event.asset_materialization is not None
+    }
+    assert len(materializations) == 5
+    # Two teams' keys see one organization, so each of its costs was seen twice.
+    digital, research = company.server.scenario.organizations
+    keys = {digital.id: len(digital.admin_keys), research.id: len(research.admin_keys)}
+    for partition, metadata in materializations.items():
+        assert partition is not None
+        day = date.fromisoformat(partition)
+        seen = sum(
+            (
+                amount * keys[organization]
+                for (organization, _, _), amount in company.truth(day, day).items()
+            ),
+            Decimal(0),
+        )
+        assert Decimal(str(metadata["cost_seen_usd"].value)) == seen
+        ((rows,),) = company.raw(
+            "SELECT count(*) FROM raw.costs WHERE cost_date = $day", day=partition
+        )
+        assert metadata["rows"].value == rows > 0
+        assert metadata["buckets_read"].value == 3
+        assert metadata["buckets_changed"].value == 3
+        assert metadata["teams_failed"].value == 0
+        assert metadata["failed_teams"].value == "none"
+        # One page of costs and one of project names for each team.
+        assert metadata["api_calls_of_run"].value == 6
+        assert isinstance(metadata["seconds_of_run"].value, float)
+    assert check(result).passed
+
+
+def test_reading_again_changes_no_bucket(company: Workplace, launcher: Launcher) -> None:
+    day = date(2026, 1, 7)
+    launcher.collect(day, day)
+    again = launcher.collect(day, day)
+    (materialization,) = again.asset_materializations_for_node("costs")
+    assert materialization.metadata["buckets_read"].value == 3
+    assert materialization.metadata["buckets_changed"].value == 0
+
+
+def test_a_day_that_was_read_for_no_team_is_not_green(
+    unharmed: Workplace, launcher: Launcher
+) -> None:
+    start = date(2026, 2, 1)
+    unharmed.server.control.set_wire(clamp_limit_to_31=True)
+    for team in unharmed.server.scenario.registration.teams:
+        unharmed.server.control.plant_fault(
+            Fault(kind="status", status=500, key=team.admin_key, endpoint="costs", nth=2)
+        )
+    result = launcher.collect(start, start + timedelta(days=FIRST_PAGE + 4))
+
+    assert not result.success
+    assert launcher.instance.get_materialized_partitions(COSTS) == days(start, FIRST_PAGE)
+    evaluation = check(result)
+    assert not evaluation.passed
+    assert set(reasons(evaluation)) == {"search", "support", "research"}
+    (failure,) = (event for event in result.all_events if event.is_step_failure)
+    description = failure.step_failure_data.user_failure_data.description
+    assert description is not None
+    assert description.startswith("5 of 36 days were read for no team, the first on 2026-03-04.")
+
+
+def test_a_team_that_fails_leaves_the_run_green_and_the_check_failing(
+    unharmed: Workplace, launcher: Launcher
+) -> None:
+    start = date(2026, 1, 10)
+    (research,) = (
+        team
+        for team in unharmed.server.scenario.registration.teams
+        if team.team_id == "research"
+    )
+    unharmed.server.control.plant_fault(
+        Fault(kind="status", status=500, key=research.admin_key, endpoint="costs")
+    )
+    result = launcher.collect(start, start + timedelta(days=2))
+
+    assert result.success
+    assert launcher.instance.get_materialized_partitions(COSTS) == days(start, 3)
+    for materialization in result.asset_materializations_for_node("costs"):
+        assert materialization.metadata["buckets_read"].value == 2
+        assert materialization.metadata["teams_failed"].value == 1
+        assert materialization.metadata["failed_teams"].value == "research"
+    evaluation = check(result)
+    assert not evaluation.passed
+    assert evaluation.severity is dg.AssetCheckSeverity.ERROR
+    assert evaluation.description == "1 of 3 teams failed: research."
+    assert list(reasons(evaluation)) == ["research"]
+    assert "500" in reasons(evaluation)["research"]
+    assert research.admin_key not in str(result.all_events)
+
+    unharmed.server.control.clear_faults()
+    again = launcher.collect(start, start + timedelta(days=2), teams=("research",))
+    assert check(again).passed
+    assert check(again).description == "All 1 teams were read."
+    statuses = unharmed.raw(
+        "SELECT status, count(*) FROM raw.collections WHERE team_id = 'research' "
+        "AND cost_date BETWEEN '2026-01-10' AND '2026-01-12' GROUP BY status ORDER BY status"
+    )
+    assert statuses == [("failed", 3), ("ok", 3)]
+
+
+def test_an_unknown_team_fails_the_run_in_words(launcher: Launcher) -> None:
+    result = launcher.collect(date(2026, 1, 1), date(2026, 1, 1), teams=("nobody",))
+    (failure,) = (event for event in result.all_events if event.is_step_failure)
+    description = failure.step_failure_data.user_failure_data.description
+    assert description is not None
+    assert "'nobody' is not registered" in description
+    assert launcher.instance.get_materialized_partitions(COSTS) == set()
