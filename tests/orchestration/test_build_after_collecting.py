@@ -20,7 +20,7 @@ class Sensor:
 
     def __init__(self, launcher: Launcher) -> None:
         self._launcher = launcher
-        self._sensor = launcher.definitions.get_sensor_def("build_after_collecting")
+        self._sensor = launcher.definitions.resolve_sensor_def("build_after_collecting")
         self._asked: set[str | None] = set()
 
     def tick(self) -> int:
@@ -40,7 +40,7 @@ def sensor(launcher: Launcher) -> Sensor:
 
 
 def test_it_runs_by_default_and_starts_the_whole_build(launcher: Launcher) -> None:
-    definition = launcher.definitions.get_sensor_def("build_after_collecting")
+    definition = launcher.definitions.resolve_sensor_def("build_after_collecting")
     assert definition.default_status is dg.DefaultSensorStatus.RUNNING
     assert [target.job_name for target in definition.targets] == ["build"]
 
