@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEMO_FOLDER = Path("demo_data")
 SCENARIO_FILE = DEMO_FOLDER / "scenario.json"
+ADDRESS_FILE = DEMO_FOLDER / "simulated-openai.txt"
 _MARKER = DEMO_FOLDER / "made-by-finops-demo"
 
 _WHERE_IT_WENT = """
@@ -48,6 +49,8 @@ def demo() -> None:
     scenario = Scenario.demo()
     SCENARIO_FILE.write_text(scenario.model_dump_json(indent=2))
     with SimulatedServer(scenario) as server:
+        # A key opens for the host and port that it was registered for: the UI takes them again.
+        ADDRESS_FILE.write_text(server.base_url)
         settings = demo_settings(server.base_url)
         _register(settings, scenario)
         _run(settings, scenario)

@@ -9,10 +9,11 @@ import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
-from finops_pipeline.cli.demo import SCENARIO_FILE, demo_settings
+from finops_pipeline.cli.demo import ADDRESS_FILE, SCENARIO_FILE, demo_settings
 from finops_pipeline.settings import Settings, load_settings, variable_of
 
 _PROJECT_DIR = Path(__file__).parents[2]
@@ -31,8 +32,10 @@ def ui(
         if not _is_configured(settings) and SCENARIO_FILE.exists():
             from finops_pipeline.simulator import SimulatedServer, load_scenario
 
-            server = stack.enter_context(SimulatedServer(load_scenario(SCENARIO_FILE)))
-            settings = demo_settings(server.base_url)
+            address = ADDRESS_FILE.read_text()
+            port_of_openai = urlsplit(address).port or 0
+            stack.enter_context(SimulatedServer(load_scenario(SCENARIO_FILE), port=port_of_openai))
+            settings = demo_settings(address)
             typer.echo("No team is registered yet: showing the demonstration's data.", err=True)
         _dagster_dev(settings, port)
 

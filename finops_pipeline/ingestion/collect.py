@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 
-from finops_pipeline.ingestion.ledger import read_ledger
-from finops_pipeline.ingestion.loading import Loader, create_raw_tables
+from finops_pipeline.ingestion.ledger import Ledger, read_ledger
+from finops_pipeline.ingestion.loading import Loader, raw_tables_exist
 from finops_pipeline.ingestion.outcome import Collection, TeamOutcome
 from finops_pipeline.ingestion.reading import ENDPOINT, Batch, ClientFactory, Keys, TeamReading
 from finops_pipeline.registry import CollectableTeam
@@ -69,9 +69,12 @@ def collect_costs(
     Raises:
         FinopsError: the warehouse cannot be opened, or somebody else held it for too long.
     """
-    create_raw_tables(warehouse)
-    with warehouse.writing("reading the ledger"), warehouse.connect() as connection:
-        ledger = read_ledger(connection, ENDPOINT, [team.team_id for team in teams], start, end)
+    ledger = Ledger()
+    with warehouse.writing("reading the ledger"):
+        if raw_tables_exist(warehouse):  # the first load creates them
+            with warehouse.connect() as connection:
+                team_ids = [team.team_id for team in teams]
+                ledger = read_ledger(connection, ENDPOINT, team_ids, start, end)
     readings = [
         TeamReading(
             team,

@@ -187,7 +187,7 @@ class TeamReading:
     def _landing(self, buckets: tuple[CostsBucket, ...], received_at: datetime) -> Batch:
         entries: list[dict[str, Any]] = []
         outcomes: list[BucketOutcome] = []
-        landing: list[pa.Table] = []
+        landing: list[pa.RecordBatch] = []
         for bucket in buckets:
             self._seen.add(bucket.day)
             digest = content_hash(bucket.rows)
@@ -223,13 +223,13 @@ class TeamReading:
                     "unknown_fields": ",".join(bucket.unknown_fields) or None,
                 }
             )
-        tables = [("costs", pa.concat_tables(landing))] if landing else []
+        tables = [("costs", pa.Table.from_batches(landing))] if landing else []
         tables.append(("collections", pa.Table.from_pylist(entries, schema=COLLECTIONS)))
         return Batch(tuple(tables), tuple(outcomes))
 
-    def _rows(self, bucket: CostsBucket, revision_id: str) -> pa.Table:
+    def _rows(self, bucket: CostsBucket, revision_id: str) -> pa.RecordBatch:
         count = bucket.rows.num_rows
-        return pa.Table.from_arrays(
+        return pa.RecordBatch.from_arrays(
             [
                 pa.repeat(revision_id, count),
                 pa.repeat(self._team.team_id, count),
@@ -272,9 +272,13 @@ class TeamReading:
 
 def _sum_per_currency(rows: pa.RecordBatch) -> dict[str, Decimal]:
     """Exact sums; a row without a currency is billed in USD, as OpenAI bills everything."""
+    amounts = rows.column("amount")
     currencies = rows.column("currency").fill_null("USD")
-    amounts = rows.column("amount").fill_null(Decimal(0))
+    found = currencies.unique().to_pylist()
     return {
-        currency: pc.sum(amounts.filter(pc.equal(currencies, currency))).as_py()
-        for currency in currencies.unique().to_pylist()
+        currency: pc.sum(
+            amounts if len(found) == 1 else amounts.filter(pc.equal(currencies, currency)),
+            min_count=0,
+        ).as_py()
+        for currency in found
     }

@@ -59,7 +59,7 @@ def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     def costs(
         context: dg.AssetExecutionContext, config: CollectConfig
     ) -> Iterator[dg.AssetCheckResult]:
-        context.instance.add_run_tags(context.run_id, process_tags(context.instance))
+        context.instance.add_run_tags(context.run.run_id, process_tags(context.instance))
         days = sorted(date.fromisoformat(key) for key in context.partition_keys)
         try:
             with pipeline.open_registry() as registry:

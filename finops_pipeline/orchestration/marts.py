@@ -99,8 +99,9 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
 
     @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        context.instance.add_run_tags(context.run_id, process_tags(context.instance))
-        everything = context.selected_asset_keys >= context.assets_def.keys
+        context.instance.add_run_tags(context.run.run_id, process_tags(context.instance))
+        # Of a run of some models, `context.assets_def` has those alone.
+        everything = context.selected_asset_keys >= models.keys
         names = [] if everything else _dbt_names(context)
         started = datetime.now(UTC)
         try:

@@ -87,7 +87,7 @@ def test_literals_that_only_a_script_can_write(scripted: Company, server: Script
         "cost_date, status, row_count, cost, currency, unknown_fields, organization_id"
     ) == [
         (FIRST, "ok", len(rows), exact, "USD", "bucket.tide,result.shade", None),
-        (SECOND, "ok", 0, Decimal(0), None, None, None),
+        (SECOND, "ok", 0, Decimal(0), None, "bucket.tide", None),
     ]
     assert [bucket.costs for bucket in collection.buckets] == [(("USD", exact),), ()]
 

@@ -1,4 +1,7 @@
-"""One simulated company and pipeline per module, and the jobs as the UI would launch them."""
+"""One simulated company and pipeline, and the jobs as the UI would launch them.
+
+The modules share the company, each on days of its own: dbt parses its project once for all.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,16 @@ class Launcher:
         )
 
 
-@pytest.fixture(scope="module")
+def reason(result: dg.ExecuteInProcessResult) -> str:
+    """What the one step that failed said."""
+    (failure,) = (event for event in result.all_events if event.is_step_failure)
+    data = failure.step_failure_data.user_failure_data
+    assert data is not None
+    assert data.description is not None
+    return data.description
+
+
+@pytest.fixture(scope="session")
 def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """The demonstration's company in the first quarter of 2026, registered."""
     from finops_pipeline.simulator import Scenario

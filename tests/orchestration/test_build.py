@@ -13,13 +13,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-from finops_pipeline.errors import FinopsError
-from finops_pipeline.orchestration.run import Runner
 from finops_pipeline.warehouse.dbt import read_manifest
-from tests.orchestration.conftest import Launcher
+from tests.orchestration.conftest import Launcher, reason
 from tests.workplace import Workplace
 
-START, END = date(2026, 1, 1), date(2026, 1, 3)
+START, END = date(2026, 3, 1), date(2026, 3, 3)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +29,13 @@ def built(company: Workplace) -> Workplace:
 
 
 @contextmanager
-def one_amount_changed(workplace: Workplace) -> Iterator[None]:
-    """One row of raw data as no program of ours would ever change it."""
+def amounts_tampered_with(workplace: Workplace) -> Iterator[None]:
+    """Raw data as no program of ours would ever change it."""
     with duckdb.connect(str(workplace.settings.warehouse_path)) as connection:
-        connection.execute("UPDATE raw.costs SET amount = amount + 1 WHERE rowid = 0")
+        connection.execute("UPDATE raw.costs SET amount = amount + 1")
     yield
     with duckdb.connect(str(workplace.settings.warehouse_path)) as connection:
-        connection.execute("UPDATE raw.costs SET amount = amount - 1 WHERE rowid = 0")
+        connection.execute("UPDATE raw.costs SET amount = amount - 1")
 
 
 def digest(path: Path) -> str:
@@ -72,7 +70,11 @@ def test_models_and_published_file_are_materialized_and_every_test_is_a_check(
     assert counted["fct_costs"] == in_file > 0
     assert published.metadata["built_by_run"].value == result.run_id
     assert built.marts("SELECT run_id FROM rpt_build") == [(result.run_id,)]
-    ((total,),) = built.marts("SELECT sum(cost) FROM fct_costs")
+    ((total,),) = built.marts(
+        "SELECT sum(cost) FROM fct_costs WHERE cost_date BETWEEN $start AND $end",
+        start=START,
+        end=END,
+    )
     assert total == sum(built.truth(START, END).values(), Decimal(0))
 
 
@@ -80,10 +82,8 @@ def test_a_failing_test_publishes_nothing_and_says_which(
     built: Workplace, launcher: Launcher
 ) -> None:
     before = digest(built.settings.marts_path)
-    with one_amount_changed(built):
+    with amounts_tampered_with(built):
         result = launcher.build()
-        with pytest.raises(FinopsError) as error:
-            Runner(built.pipeline, launcher.instance).build()
 
     assert not result.success
     assert digest(built.settings.marts_path) == before
@@ -91,14 +91,11 @@ def test_a_failing_test_publishes_nothing_and_says_which(
     failed = [check for check in result.get_asset_check_evaluations() if not check.passed]
     assert [check.check_name for check in failed] == ["costs_equal_the_ledger"]
     assert failed[0].severity is dg.AssetCheckSeverity.ERROR
-    assert failed[0].metadata["failing_rows"].value == 1
-    assert str(error.value).startswith(
+    assert failed[0].metadata["failing_rows"].value != 0
+    assert reason(result).startswith(
         "1 models or tests failed, so nothing was published; the marts stay as they were. "
-        "First: costs_equal_the_ledger: "
+        "First: costs_equal_the_ledger: Got "
     )
-
-    assert launcher.build().success
-    assert digest(built.settings.marts_path) != before
 
 
 def test_some_models_alone_are_built_and_publish_nothing(
@@ -122,8 +119,5 @@ def test_publishing_without_a_complete_build_is_refused_in_words(
     result = launcher.build("dim_teams", "published_marts")
 
     assert not result.success
-    (failure,) = (event for event in result.all_events if event.is_step_failure)
-    description = failure.step_failure_data.user_failure_data.description
-    assert description is not None
-    assert "has no complete build to publish. Materialize all models together" in description
+    assert "has no complete build to publish. Materialize all models together" in reason(result)
     assert digest(built.settings.marts_path) == before

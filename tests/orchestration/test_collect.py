@@ -6,9 +6,12 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import dagster as dg
+import pytest
 
+from finops_pipeline.errors import FinopsError
+from finops_pipeline.orchestration.run import DateRange, Runner
 from finops_pipeline.simulator import Fault
-from tests.orchestration.conftest import Launcher
+from tests.orchestration.conftest import Launcher, reason
 from tests.workplace import Workplace
 
 COSTS = dg.AssetKey(["raw", "costs"])
@@ -42,9 +45,7 @@ def test_a_range_is_one_run_that_tells_the_truth_about_each_day(
     assert launcher.instance.get_runs_count() == 1
     assert launcher.instance.get_materialized_partitions(COSTS) == days(start, 5)
     materializations = {
-        event.partition: event.asset_materialization.metadata
-        for event in launcher.instance.fetch_materializations(COSTS, limit=10).records
-        if event.asset_materialization is not None
+        event.partition: event.metadata for event in result.asset_materializations_for_node("costs")
     }
     assert len(materializations) == 5
     # Two teams' keys see one organization, so each of its costs was seen twice.
@@ -100,10 +101,9 @@ def test_a_day_that_was_read_for_no_team_is_not_green(
     evaluation = check(result)
     assert not evaluation.passed
     assert set(reasons(evaluation)) == {"search", "support", "research"}
-    (failure,) = (event for event in result.all_events if event.is_step_failure)
-    description = failure.step_failure_data.user_failure_data.description
-    assert description is not None
-    assert description.startswith("5 of 36 days were read for no team, the first on 2026-03-04.")
+    assert reason(result).startswith(
+        "5 of 36 days were read for no team, the first on 2026-03-04. "
+    )
 
 
 def test_a_team_that_fails_leaves_the_run_green_and_the_check_failing(
@@ -111,9 +111,7 @@ def test_a_team_that_fails_leaves_the_run_green_and_the_check_failing(
 ) -> None:
     start = date(2026, 1, 10)
     (research,) = (
-        team
-        for team in unharmed.server.scenario.registration.teams
-        if team.team_id == "research"
+        team for team in unharmed.server.scenario.registration.teams if team.team_id == "research"
     )
     unharmed.server.control.plant_fault(
         Fault(kind="status", status=500, key=research.admin_key, endpoint="costs")
@@ -145,10 +143,11 @@ def test_a_team_that_fails_leaves_the_run_green_and_the_check_failing(
     assert statuses == [("failed", 3), ("ok", 3)]
 
 
-def test_an_unknown_team_fails_the_run_in_words(launcher: Launcher) -> None:
+def test_an_unknown_team_fails_the_run_in_words(company: Workplace, launcher: Launcher) -> None:
     result = launcher.collect(date(2026, 1, 1), date(2026, 1, 1), teams=("nobody",))
-    (failure,) = (event for event in result.all_events if event.is_step_failure)
-    description = failure.step_failure_data.user_failure_data.description
-    assert description is not None
-    assert "'nobody' is not registered" in description
+    assert "'nobody' is not registered" in reason(result)
     assert launcher.instance.get_materialized_partitions(COSTS) == set()
+
+    runner = Runner(company.pipeline, launcher.instance)
+    with pytest.raises(FinopsError, match="'nobody' is not registered"):
+        runner.collect(DateRange(date(2026, 1, 1), date(2026, 1, 1)), ["nobody"])

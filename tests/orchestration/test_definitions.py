@@ -44,7 +44,9 @@ def test_loading_needs_nothing_and_writes_nothing_but_the_parsed_dbt_project(
 
 
 def test_the_graph_reads_well(launcher: Launcher) -> None:
-    specs = {spec.key.to_user_string(): spec for spec in launcher.definitions.resolve_all_asset_specs()}
+    specs = {
+        spec.key.to_user_string(): spec for spec in launcher.definitions.resolve_all_asset_specs()
+    }
     assert {spec.group_name for spec in specs.values()} == {
         "raw",
         "staging",

@@ -70,6 +70,7 @@ def test_it_lies_in_the_data_directory_without_telemetry(settings: Settings) -> 
     assert instance.run_monitoring_enabled is True
 
 
+@pytest.mark.slow
 def test_a_run_whose_process_was_killed_is_failed_when_the_instance_is_opened(
     settings: Settings, other_process: subprocess.Popen[str]
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_key_is_in_no_file_no_log_and_no_traceback(
 
     seen = ["".join(record.getMessage() for record in caplog.records)]
     assert "INSERT INTO api_keys" in seen[0]
+    assert "SQL parameters hidden" in seen[0]
     for broken in (b"short", b"\0" * 32):
         (tmp_path / "config" / "key").write_bytes(broken)
         for attempt in (team_key.reveal, lambda: registry.register_key("web", key)):

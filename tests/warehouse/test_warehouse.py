@@ -182,7 +182,7 @@ def test_raw_tables_are_replaced_all_or_none(warehouse: Warehouse) -> None:
         warehouse.replace_raw_tables({"teams": one, "keys": one})
         warehouse.replace_raw_tables({"teams": two, "keys": two})
         with pytest.raises(duckdb.Error):
-            warehouse.replace_raw_tables({"teams": one, "keys": object()})  # type: ignore[dict-item]
+            warehouse.replace_raw_tables({"teams": one, "keys": object()})
         with warehouse.connect() as connection:
             for table in ("teams", "keys"):
                 assert connection.execute(f"SELECT x FROM raw.{table}").fetchall() == [(2,)]
