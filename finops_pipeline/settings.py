@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from platformdirs import user_config_path
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from finops_pipeline.errors import UsageError
 
@@ -21,10 +19,9 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class CostSource(StrEnum):
-    """Which source the daily marts report."""
+    """Which source the daily marts report: so far, what OpenAI billed."""
 
     COSTS_V1 = "costs_v1"
-    USAGE_V1 = "usage_v1"
 
 
 def _https_unless_loopback(url: str) -> str:
@@ -106,6 +103,10 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _registry_url_parses(self) -> Self:
         if self.registry_url is not None:
+            # Slow to import, and every command reads the settings.
+            from sqlalchemy.engine import make_url
+            from sqlalchemy.exc import ArgumentError
+
             try:
                 make_url(self.registry_url.get_secret_value())
             except ArgumentError:

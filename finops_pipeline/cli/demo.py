@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from dataclasses import replace
@@ -31,9 +32,12 @@ GROUP BY ALL ORDER BY c.currency, cost DESC
 """
 
 
-def demo_settings(base_url: str) -> Settings:
+def demo_settings(base_url: str, scenario: Scenario) -> Settings:
     """Settings of the demonstration: its own folder and key file, nothing from the environment."""
+    # Its runs belong to no other instance, even where one is configured.
+    os.environ.pop("DAGSTER_HOME", None)
     return ExplicitSettings(
+        start_date=scenario.start,
         data_dir=DEMO_FOLDER / "data",
         key_file=DEMO_FOLDER / "key" / "key",
         openai_base_url=base_url,
@@ -51,7 +55,7 @@ def demo() -> None:
     with SimulatedServer(scenario) as server:
         # A key opens for the host and port that it was registered for: the UI takes them again.
         ADDRESS_FILE.write_text(server.base_url)
-        settings = demo_settings(server.base_url)
+        settings = demo_settings(server.base_url, scenario)
         _register(settings, scenario)
         _run(settings, scenario)
         _show(settings, server, seconds=time.monotonic() - began)

@@ -33,9 +33,9 @@ def ui(
             from finops_pipeline.simulator import SimulatedServer, load_scenario
 
             address = ADDRESS_FILE.read_text()
-            port_of_openai = urlsplit(address).port or 0
-            stack.enter_context(SimulatedServer(load_scenario(SCENARIO_FILE), port=port_of_openai))
-            settings = demo_settings(address)
+            scenario = load_scenario(SCENARIO_FILE)
+            stack.enter_context(SimulatedServer(scenario, port=urlsplit(address).port or 0))
+            settings = demo_settings(address, scenario)
             typer.echo("No team is registered yet: showing the demonstration's data.", err=True)
         _dagster_dev(settings, port)
 
@@ -51,6 +51,7 @@ def _dagster_dev(settings: Settings, port: int) -> None:
     open_instance(settings)
     # A shell starts background commands with SIGINT ignored; dagster stops its parts with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    typer.echo(f"Dagster: http://127.0.0.1:{port} in a few seconds; stop it with Ctrl-C.", err=True)
     child = subprocess.Popen(
         [
             sys.executable,
@@ -63,6 +64,8 @@ def _dagster_dev(settings: Settings, port: int) -> None:
             "127.0.0.1",
             "--port",
             str(port),
+            "--log-level",
+            "warning",
         ],
         # Away from any .env: the settings travel in the environment, complete.
         cwd=settings.data_dir,

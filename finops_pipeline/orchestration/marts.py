@@ -123,7 +123,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                     publishing.finish_building(pipeline.warehouse.marts_path, context.run.run_id)
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        context.log_event(dg.AssetObservation(REGISTRY_KEY, metadata=landed))
+        context.log_event(dg.AssetMaterialization(REGISTRY_KEY, metadata=landed))
         yield from _events(context, results)
         if failures:
             raise dg.Failure(_explained(failures), allow_retries=False)

@@ -91,4 +91,4 @@ class WriterLock:
             note = json.loads(self._note.read_text())
             return f"process {note['pid']} ({note['doing']}, since {note['since']})"
         except (OSError, ValueError, KeyError):
-            return "another process that has just taken it"
+            return "a process that left no note about itself"
