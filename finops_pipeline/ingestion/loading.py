@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dlt
+from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.extract import DltResource
 
 from finops_pipeline.ingestion.reading import Batch
@@ -15,7 +16,13 @@ from finops_pipeline.warehouse.warehouse import RAW_SCHEMA, Warehouse
 
 _PIPELINE = "finops"
 
-dlt.config["runtime.dlthub_telemetry"] = False
+# Whoever asks dlt for its configuration starts its telemetry: setting the configuration alone
+# comes too late.
+_runtime = dlt.current.run_context().runtime_config
+stop_telemetry()
+_runtime.dlthub_telemetry = False
+dlt.current.run_context().initialize_runtime(_runtime)
+
 dlt.config["normalize.parquet_normalizer.add_dlt_load_id"] = True
 # A pipeline directory belongs to one run; there is no earlier state to fetch.
 dlt.config["restore_from_destination"] = False

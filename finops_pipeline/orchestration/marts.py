@@ -25,6 +25,13 @@ from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
 REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
 
 _REGISTRY_TABLES = frozenset({"teams", "projects", "project_ownership", "keys", "build_settings"})
+_SENTENCES = {
+    "unique": "No two rows have the same {column_name}.",
+    "not_null": "{column_name} is never null.",
+    "accepted_values": "{column_name} is one of {values}.",
+    "relationships": "Every {column_name} exists in {to}.",
+    "unique_combination": "No two rows are the same in all of {columns}.",
+}
 _PASSED = frozenset({"success", "pass", "warn"})
 
 
@@ -71,12 +78,16 @@ class Translator(DagsterDbtTranslator):
         )
 
 
-def _test_description(node: Mapping[str, Any]) -> str:
-    if node["description"]:
-        return str(node["description"])
-    test = node["test_metadata"]["name"] if node.get("test_metadata") else "dbt test"
-    column = node.get("column_name")
-    return f"{test} on column {column}." if column else f"{test}."
+def _test_description(node: Mapping[str, Any]) -> str | None:
+    """What the test says of itself, or a sentence for dbt's own kinds of test."""
+    if node["description"] or not node.get("test_metadata"):
+        return node["description"] or None
+    test = node["test_metadata"]
+    arguments = {
+        name: ", ".join(map(str, value)) if isinstance(value, list) else value
+        for name, value in test["kwargs"].items()
+    }
+    return _SENTENCES[test["name"]].format(**arguments)
 
 
 def registry_asset() -> dg.AssetSpec:

@@ -132,15 +132,37 @@ def wait_until(condition: Callable[[], object], what: str, *, patience: float = 
         time.sleep(0.2)
 
 
+def group(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The living processes of a process group that we started."""
+    members = []
+    for other in psutil.process_iter():
+        try:
+            if os.getpgid(other.pid) == process.pid and other.status() != psutil.STATUS_ZOMBIE:
+                members.append(other)
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return members
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Interrupt a process group that we started, as Ctrl-C does; kill it where that is in vain."""
-    for number, patience in ((signal.SIGINT, 30.0), (signal.SIGKILL, 30.0)):
-        if process.poll() is None:
-            os.killpg(process.pid, number)
-            try:
-                process.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
+    """Interrupt a process group that we started, as Ctrl-C does, and wait until all of it ended.
+
+    Raises:
+        AssertionError: something of it lived on; it is killed.
+    """
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+    try:
+        wait_until(
+            lambda: process.poll() is not None and not group(process),
+            "everything that was interrupted has ended",
+            patience=60,
+        )
+    except AssertionError:
+        for member in group(process):
+            member.kill()
+        process.wait()
+        raise
 
 
 def register(site: Site) -> None:

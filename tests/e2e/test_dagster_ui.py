@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +169,6 @@ def webserver(site: Site) -> Iterator[Webserver]:
         yield server
     finally:
         stop(process)
-        wait_until(lambda: not site.processes(), "everything that the UI started has ended")
 
 
 def days(start: date, count: int) -> list[date]:
@@ -199,7 +197,7 @@ def test_dagster_dev_alone_works_in_the_projects_folder(site: Site, tmp_path: Pa
         server = Webserver(f"http://127.0.0.1:{port}")
         wait_until(lambda: process.poll() is not None or server.answers(), "Dagster answers")
         assert process.poll() is None, log.read_text()
-        assert server.location()[0] == "finops_pipeline.definitions"
+        assert server.location()[0] == "finops"
     finally:
         stop(process)
 
@@ -226,6 +224,9 @@ def test_a_day_and_a_backfill_are_collected_and_then_published_by_themselves(
 
     wait_until(lambda: {first, *ten} <= set(site.daily_costs()), "the marts are published")
     assert site.daily_costs() == site.truth(first, first) | site.truth(ten[0], ten[-1])
+    wait_until(
+        lambda: webserver.runs(pipelineName="build")[0]["status"] != "STARTED", "the build ends"
+    )
     builds = webserver.runs(pipelineName="build")
     assert {run["status"] for run in builds} == {"SUCCESS"}
     assert len(builds) <= 2
@@ -243,4 +244,4 @@ def test_a_day_that_was_read_for_no_team_is_not_green(site: Site, webserver: Web
     site.server.control.clear_faults()
     assert webserver.status(run_id) == "FAILURE"
     assert day not in webserver.green_days()
-    assert sum(site.daily_costs().get(day, Decimal(0)) for day in [day]) == 0
+    assert day not in site.daily_costs()

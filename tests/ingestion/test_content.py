@@ -107,6 +107,14 @@ def test_null_is_not_zero(name: str) -> None:
     assert content_hash(batch(row())) != content_hash(batch(row(**{name: Decimal(0)})))
 
 
+@pytest.mark.parametrize(("name", "nothing"), [("line_item", ""), ("amount", Decimal(0))])
+def test_which_row_has_the_null_counts(name: str, nothing: object) -> None:
+    def bucket(first: object, second: object) -> pa.RecordBatch:
+        return batch(row(project_id="a", **{name: first}), row(project_id="b", **{name: second}))
+
+    assert content_hash(bucket(None, nothing)) != content_hash(bucket(nothing, None))
+
+
 def test_text_does_not_move_between_cells() -> None:
     together = [
         batch(row(project_id="ab", line_item="c")),

@@ -90,6 +90,24 @@ def test_a_stopped_collection_keeps_what_was_visible(
     assert len(requests) == 1
 
 
+def test_a_stopped_collection_does_not_wait_for_pages_that_nobody_takes(
+    quarter: SimulatedCompany,
+) -> None:
+    """More pages than the queue between reading and loading holds."""
+    quarter.server.control.set_wire(clamp_limit_to_31=True)
+    calls = 0
+
+    def interrupt(_: Progress) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        quarter.collect(FIRST, LAST, ["search"], on_progress=interrupt)
+    assert quarter.count("collections") == 0
+
+
 def _root(error: BaseException) -> type[BaseException]:
     while error.__cause__ is not None:
         error = error.__cause__

@@ -187,6 +187,17 @@ def test_a_writer_that_stays_neither_stops_publishing_nor_changes_it(
     assert cost(marts) == 2
 
 
+def test_an_older_build_gives_way_also_while_a_writer_stays(
+    marts: Path, start_program: StartProgram
+) -> None:
+    build(marts, "early", 1, NOON)
+    published(marts, "late", 2, LATER)
+    marts.chmod(0o644)
+    start_program(WRITE_AND_STAY, marts)
+    result = publishing.publish(marts, "early")
+    assert (result.superseded, result.run_id) == (True, "late")
+
+
 def test_whatever_lies_in_the_place_is_replaced(marts: Path) -> None:
     build(marts, "one", 1)
     marts.write_text("no database")
