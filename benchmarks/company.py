@@ -16,8 +16,8 @@ from pathlib import Path
 from benchmarks.contenders.task import Task
 from finops_pipeline.simulator import Scenario
 
-ROWS_OF_A_PAGE = 100_000
-"""What the pipeline aims at; the other contenders ask for as much at a time."""
+ROWS_OF_A_PAGE = 25_000
+"""What the contenders ask for at once: of 10, 25, 50 and 100 thousand the floor's fastest."""
 
 MOST_BUCKETS = 180
 
@@ -35,7 +35,7 @@ class Shape:
         return self.teams * self.days * self.rows_per_day
 
     def __str__(self) -> str:
-        return f"{self.teams} teams × {self.days} days × {self.rows_per_day:,} rows"
+        return f"{self.teams} teams, {self.days} days, {self.rows_per_day:,} rows a day of each"
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,7 @@ class Company:
             keys={team.team_id: team.admin_key for team in registered},
             start=end - timedelta(days=days),
             end=end,
-            buckets_per_page=max(
-                1, min(MOST_BUCKETS, ROWS_OF_A_PAGE // organization.rows_per_day)
-            ),
+            buckets_per_page=max(1, min(MOST_BUCKETS, ROWS_OF_A_PAGE // organization.rows_per_day)),
         )
 
 

@@ -19,7 +19,10 @@ class Runner:
     """Runs contenders as an installed program runs: with its byte code already compiled."""
 
     def __init__(self, byte_code: str) -> None:
-        self._environment = os.environ | {"PYTHONPYCACHEPREFIX": byte_code}
+        self._environment = os.environ | {
+            "PYTHONPYCACHEPREFIX": byte_code,
+            "RUNTIME__DLTHUB_TELEMETRY": "false",
+        }
         self._environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(self, name: str, task: Task) -> Result:
@@ -33,6 +36,7 @@ class Runner:
             input=msgspec.json.encode(task),
             capture_output=True,
             env=self._environment,
+            check=False,
         )
         if finished.returncode:
             raise RuntimeError(f"{name} failed:\n{finished.stderr.decode()[-2000:]}")

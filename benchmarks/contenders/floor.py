@@ -15,12 +15,19 @@ import msgspec
 import pyarrow as pa
 from msgspec import Struct
 
-from benchmarks.contenders.task import GROUP_BY, Landed, Task
+from benchmarks.contenders.task import GROUP_BY, ReadBack, Task, from_database
 
 MONEY = pa.decimal128(38, 18)
 QUANTITY = pa.decimal128(28, 6)
-TEXTS = ("organization_id", "organization_name", "project_id", "project_name", "api_key_id")
-TEXTS += ("line_item", "quantity_unit")
+TEXTS = (
+    "organization_id",
+    "organization_name",
+    "project_id",
+    "project_name",
+    "api_key_id",
+    "line_item",
+    "quantity_unit",
+)
 
 
 class Amount(Struct, gc=False):
@@ -51,7 +58,7 @@ class Page(Struct):
     next_page: str | None = None
 
 
-def collect(task: Task, folder: Path) -> Landed:
+def collect(task: Task, folder: Path) -> ReadBack:
     """All pages of all teams, each inserted as it comes."""
     database = folder / "floor.duckdb"
     decoder = msgspec.json.Decoder(Page)
@@ -63,17 +70,19 @@ def collect(task: Task, folder: Path) -> Landed:
             "quantity_unit TEXT)"
         )
         for team_id, key in task.keys.items():
-            params: list[tuple[str, str | int]] = [
-                ("start_time", unix(task.start)),
-                ("end_time", unix(task.end)),
-                ("limit", task.buckets_per_page),
-                *(("group_by[]", name) for name in GROUP_BY),
-            ]
+            params = httpx.QueryParams(
+                [
+                    ("start_time", unix(task.start)),
+                    ("end_time", unix(task.end)),
+                    ("limit", task.buckets_per_page),
+                    *(("group_by[]", name) for name in GROUP_BY),
+                ]
+            )
             token: str | None = ""
             while token is not None:
                 answer = http.get(
                     f"{task.base_url}/organization/costs",
-                    params=httpx.QueryParams([*params, ("page", token)] if token else params),
+                    params=params.set("page", token) if token else params,
                     headers={"Authorization": f"Bearer {key}"},
                 )
                 page = decoder.decode(answer.raise_for_status().content)
@@ -81,7 +90,7 @@ def collect(task: Task, folder: Path) -> Landed:
                 connection.execute("INSERT INTO costs BY NAME SELECT * FROM page")
                 connection.unregister("page")
                 token = page.next_page if page.has_more else None
-    return Landed(database, "costs")
+    return from_database(database, "costs")
 
 
 def as_table(team_id: str, page: Page) -> pa.Table:

@@ -7,8 +7,6 @@ import resource
 import time
 from pathlib import Path
 
-import duckdb
-
 from benchmarks.contenders.task import Contender, Result, Task
 
 
@@ -16,18 +14,14 @@ def measured(name: str, task: Task, folder: Path) -> Result:
     """Run the contender of module ``name`` in this process."""
     collect: Contender = importlib.import_module(f"benchmarks.contenders.{name}").collect
     cpu, began = time.process_time(), time.perf_counter()
-    landed = collect(task, folder)
+    read_back = collect(task, folder)
     seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - cpu
-    peak_bytes = peak_memory()
-    with duckdb.connect(str(landed.database), read_only=True) as connection:
-        rows, total = connection.execute(
-            f"SELECT count(*), CAST(sum({landed.amount}) AS VARCHAR) FROM {landed.table}"
-        ).fetchall()[0]
+    peak_bytes = _peak_memory()
+    rows, total = read_back()
     return Result(rows, total, seconds, cpu_seconds, peak_bytes)
 
 
-def peak_memory() -> int:
-    """This process's largest resident memory so far, in bytes."""
+def _peak_memory() -> int:
     try:
         # ru_maxrss would count the parent too, from before the program was started in it.
         lines = Path("/proc/self/status").read_text().splitlines()

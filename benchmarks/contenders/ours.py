@@ -6,26 +6,25 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from benchmarks.contenders.task import Landed, Task
+from benchmarks.contenders.task import ReadBack, Task, from_database
 from finops_pipeline.ingestion.collect import collect_costs
+from finops_pipeline.ingestion.outcome import Collection
 from finops_pipeline.openai_admin import AdminClient
 from finops_pipeline.registry import CollectableTeam
 from finops_pipeline.registry.records import TeamKey
-from finops_pipeline.settings import Settings
+from finops_pipeline.settings import ExplicitSettings
 from finops_pipeline.warehouse import Warehouse
 
 
-class NoOtherKeys:
-    """A registry whose keys are not rotated."""
-
-    def active_admin_key(self, team_id: str) -> TeamKey | None:
-        del team_id
-        return None
-
-
-def collect(task: Task, folder: Path) -> Landed:
+def collect(task: Task, folder: Path) -> ReadBack:
     """The whole range of all teams, with the default settings."""
-    warehouse = Warehouse(folder, memory_limit=_default("duckdb_memory_limit"))
+    warehouse = Warehouse.from_settings(ExplicitSettings(data_dir=folder))
+    collect_into(warehouse, task)
+    return from_database(warehouse.path, "raw.costs")
+
+
+def collect_into(warehouse: Warehouse, task: Task) -> Collection:
+    """Collect everything, or raise."""
 
     def make_client(team_id: str, api_key: Callable[[], str]) -> AdminClient:
         return AdminClient(team_id=team_id, base_url=task.base_url, api_key=api_key)
@@ -33,21 +32,25 @@ def collect(task: Task, folder: Path) -> Landed:
     collection = collect_costs(
         warehouse=warehouse,
         teams=[_team(team_id, key) for team_id, key in task.keys.items()],
-        keys=NoOtherKeys(),
+        keys=_NoOtherKeys(),
         make_client=make_client,
         start=task.start,
         end=task.end - timedelta(days=1),
         run_id="benchmark",
-        concurrency=_default("max_concurrent_teams"),
+        concurrency=ExplicitSettings().max_concurrent_teams,
     )
     if collection.failed_teams:
         raise RuntimeError(f"not everything was collected: {collection.failed_teams}")
-    return Landed(warehouse.path, "raw.costs")
+    return collection
 
 
 def _team(team_id: str, key: str) -> CollectableTeam:
     return CollectableTeam(team_id, TeamKey(f"key-{team_id}", f"of-{team_id}", None, lambda: key))
 
 
-def _default(setting: str) -> int | str:
-    return Settings.model_fields[setting].default
+class _NoOtherKeys:
+    """A registry whose keys are not rotated."""
+
+    def active_admin_key(self, team_id: str) -> TeamKey | None:
+        del team_id
+        return None

@@ -12,15 +12,14 @@ from pathlib import Path
 import dlt
 import requests
 from dlt.destinations import duckdb as duckdb_destination
-from dlt.sources.rest_api import RESTAPIConfig, rest_api_source
+from dlt.sources.rest_api import rest_api_source
+from dlt.sources.rest_api.typing import RESTAPIConfig
 
 from benchmarks.contenders.floor import unix
-from benchmarks.contenders.task import GROUP_BY, Landed, Task
-
-dlt.config["runtime.dlthub_telemetry"] = False
+from benchmarks.contenders.task import GROUP_BY, ReadBack, Task, from_database
 
 
-def collect(task: Task, folder: Path) -> Landed:
+def collect(task: Task, folder: Path) -> ReadBack:
     """All pages of all teams in one run."""
     database = folder / "stock.duckdb"
     pipeline = dlt.pipeline(
@@ -58,7 +57,7 @@ def collect(task: Task, folder: Path) -> Landed:
         ],
     }
     pipeline.run(rest_api_source(config)).raise_on_failed_jobs()
-    return Landed(database, "raw.costs", "amount__value")
+    return from_database(database, "raw.costs", "amount__value")
 
 
 def with_exact_numbers(response: requests.Response, *_: object, **__: object) -> None:

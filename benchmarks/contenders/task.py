@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
-from typing import Protocol
 
+import duckdb
 from msgspec import Struct
 
 GROUP_BY = ("project_id", "line_item", "api_key_id")
@@ -33,12 +34,11 @@ class Result(Struct, frozen=True):
     """What a contender did.
 
     Attributes:
-        rows / total: Rows landed, and the exact sum of their amounts as text; read back from the
-            database, outside the measured time.
-        seconds: From before the first call until the database file is closed; imports at the
-            head of modules are not in it, imports that a library makes later are.
+        rows / total: Rows landed, and the exact sum of their amounts as text.
+        seconds: From before the first call until everything is in place. Imports at the head of
+            modules are not in it; imports that a library makes later are.
         cpu_seconds: Of all threads, in the same time.
-        peak_bytes: The process's largest resident memory, from its start to its end.
+        peak_bytes: The process's largest resident memory, from its start on.
     """
 
     rows: int
@@ -48,15 +48,21 @@ class Result(Struct, frozen=True):
     peak_bytes: int
 
 
-class Contender(Protocol):
-    """Collects a task into a folder of its own; gives the query for its rows and total."""
+ReadBack = Callable[[], tuple[int, str]]
+"""Gives rows and total of what has been collected; called outside the measured time."""
 
-    def __call__(self, task: Task, folder: Path) -> Landed: ...
+Contender = Callable[[Task, Path], ReadBack]
+"""Collects a task into a folder of its own."""
 
 
-class Landed(Struct, frozen=True):
-    """Where the rows are: a DuckDB file, and a table and column of amounts in it."""
+def from_database(path: Path, table: str, amount: str = "amount") -> ReadBack:
+    """Read back from a DuckDB file."""
 
-    database: Path
-    table: str
-    amount: str = "amount"
+    def read() -> tuple[int, str]:
+        with duckdb.connect(str(path), read_only=True) as connection:
+            ((rows, total),) = connection.execute(
+                f"SELECT count(*), CAST(sum({amount}) AS VARCHAR) FROM {table}"
+            ).fetchall()
+        return rows, total
+
+    return read

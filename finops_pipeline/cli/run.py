@@ -41,6 +41,7 @@ def run(
     settings = load_settings()
     window = _window(settings, start, end)
     teams = _checked_teams(settings, team or [])
+    _ensure_folder(settings)
 
     from finops_pipeline.cli.progress import run_progress
     from finops_pipeline.orchestration.run import DateRange
@@ -61,6 +62,7 @@ def run(
 def build(json: JsonOption = False) -> None:
     """Build and publish again without collecting: after a change of owners or settings."""
     settings = load_settings()
+    _ensure_folder(settings)
 
     from finops_pipeline.cli.progress import run_progress
 
@@ -94,21 +96,29 @@ def parse_day(text: str, option: str) -> date:
 def _window(
     settings: Settings, start_text: str | None, end_text: str | None
 ) -> tuple[date, date] | None:
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    if settings.start_date > yesterday:
+        raise UsageError(
+            f"The first day, {settings.start_date}, is not over yet (UTC).",
+            "Set FINOPS_START_DATE to an earlier day.",
+        )
     if start_text is None and end_text is None:
         return None
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
-    end = parse_day(end_text, "--to") if end_text else yesterday
-    start = parse_day(start_text, "--from") if start_text else end
+    end = parse_day(end_text, "--to") if end_text is not None else yesterday
+    start = parse_day(start_text, "--from") if start_text is not None else end
+    first_option = "--from" if start_text is not None else "--to"
+    for option, day in ((first_option, start), ("--to", end)):
+        if day > yesterday:
+            raise UsageError(
+                f"{option} {day} is not over yet (UTC).",
+                f"The newest day to collect is {yesterday}.",
+            )
     if start > end:
         raise UsageError(f"--from {start} lies after --to {end}.", "Exchange the two dates.")
-    if end > yesterday:
-        raise UsageError(
-            f"--to {end} is not over yet (UTC).", f"The newest day to collect is {yesterday}."
-        )
     if start < settings.start_date:
         raise UsageError(
-            f"--from {start} lies before the first day, {settings.start_date}.",
-            "Begin later, or set FINOPS_START_DATE to an earlier day.",
+            f"{first_option} {start} lies before the first day, {settings.start_date}.",
+            "Choose a later day, or set FINOPS_START_DATE to an earlier one.",
         )
     return start, end
 
@@ -118,13 +128,22 @@ def _checked_teams(settings: Settings, wanted: Sequence[str]) -> list[str]:
 
     Raises:
         UsageError: a team is unknown or deactivated, or none is registered.
+        FinopsError: the data directory cannot be written.
     """
     from finops_pipeline.registry import open_registry
 
+    if settings.data_dir.exists():
+        _ensure_folder(settings)
     if settings.registry_url is None and not settings.registry_path.exists():
         raise UsageError("No team is registered.", "Register one: finops team add ID")
     with open_registry(settings) as registry:
         return [team.team_id for team in registry.collectable_teams(wanted or None)]
+
+
+def _ensure_folder(settings: Settings) -> None:
+    from finops_pipeline.warehouse import Warehouse
+
+    Warehouse.from_settings(settings).ensure_folder()
 
 
 def _runner(settings: Settings, progress: RunProgress) -> Runner:
@@ -132,9 +151,11 @@ def _runner(settings: Settings, progress: RunProgress) -> Runner:
     from finops_pipeline.orchestration.instance import open_instance
     from finops_pipeline.orchestration.run import Runner
 
-    pipeline = Pipeline.from_settings(settings)
-    pipeline.warehouse.ensure_folder()
-    pipeline = replace(pipeline, on_collect=progress.collecting, on_node=progress.node_finished)
+    pipeline = replace(
+        Pipeline.from_settings(settings),
+        on_collect=progress.collecting,
+        on_node=progress.node_finished,
+    )
     return Runner(pipeline, open_instance(settings))
 
 

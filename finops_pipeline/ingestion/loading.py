@@ -9,6 +9,7 @@ from typing import Any
 import dlt
 from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.extract import DltResource
+from dlt.pipeline.exceptions import PipelineStepFailed
 
 from finops_pipeline.ingestion.reading import Batch
 from finops_pipeline.ingestion.tables import RAW_TABLES
@@ -74,12 +75,18 @@ class Loader:
         Raises:
             FinopsError: the warehouse is held for too long by somebody else.
         """
-        self._pipeline.extract(openai_admin(batches))
-        self._pipeline.normalize()
-        with self._warehouse.writing("loading raw tables"):
-            with self._warehouse.connect():
-                pass  # waits until no foreign client holds the file; dlt opens it itself
-            self._pipeline.load().raise_on_failed_jobs()
+        try:
+            self._pipeline.extract(openai_admin(batches))
+            self._pipeline.normalize()
+            with self._warehouse.writing("loading raw tables"):
+                with self._warehouse.connect():
+                    pass  # waits until no foreign client holds the file; dlt opens it itself
+                self._pipeline.load().raise_on_failed_jobs()
+        except PipelineStepFailed as failed:
+            # To dlt an interrupt is a step that failed; to whoever pressed Ctrl-C it is the end.
+            if isinstance(failed.__cause__, KeyboardInterrupt):
+                raise failed.__cause__ from None
+            raise
 
 
 def raw_tables_exist(warehouse: Warehouse) -> bool:

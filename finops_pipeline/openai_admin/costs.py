@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from threading import Lock
 
 import pyarrow as pa
 from msgspec import Raw
@@ -35,11 +36,16 @@ MAX_BUCKETS = 180
 FIRST_BUCKETS = 31
 """Buckets asked for while nobody knows how many rows a day of this team has."""
 
-ROWS_PER_PAGE = 100_000
-"""Rows a page should stay under, about 35 MB of JSON: what one page may take of memory."""
+ROWS_PER_PAGE = 25_000
+"""Rows a page should stay under, about 10 MB of JSON, because every team may hold a page at the
+same time. Larger pages also decode more slowly: they outgrow what the allocator keeps."""
 
 MAX_IDLE_PAGES = 3
 """Pages in a row without a day of the window, after which the server goes in circles."""
+
+_decoding = Lock()
+"""One page is decoded at a time: threads that took turns within theirs would each find the
+processor's caches filled by the others."""
 
 _DAY = timedelta(days=1)
 _SECONDS = 86_400
@@ -187,15 +193,18 @@ class CostsReader:
         self, query: Query, next_day: date, token: str | None, followed: set[str]
     ) -> _Part | None:
         """One page; None if it was refused and the server's clock says that it asked too far."""
+
+        def decode(body: bytes, received_at: datetime) -> _Part:
+            with _decoding:
+                return self._decode(body, received_at, query, next_day, followed)
+
         self._number += 1
         try:
             return self._transport.get(
                 PATH,
                 query.params(token),
                 subject=self._subject(query),
-                decode=lambda body, received_at: self._decode(
-                    body, received_at, query, next_day, followed
-                ),
+                decode=decode,
                 pointless=lambda: self._closed(query.end) < query.end,
             )
         except OpenAIError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache
+from io import BytesIO
 from ssl import SSLContext
 from typing import TypeVar
 
@@ -229,12 +230,12 @@ class Transport:
             ) as response:
                 answering = True
                 self._read_clock(response)
-                pieces = []
+                body = BytesIO()  # hands out what it grew; joined pieces would take twice the room
                 for piece in response.iter_bytes():
-                    pieces.append(piece)
+                    body.write(piece)
                     if time.monotonic() > deadline:
                         raise httpx.ReadTimeout("slow answer")
-                return response, b"".join(pieces)
+                return response, body.getvalue()
         except httpx.TimeoutException:
             failed = _AttemptError("outage", "OpenAI did not answer in time", again=True)
         except (httpx.RemoteProtocolError, httpx.DecodingError):

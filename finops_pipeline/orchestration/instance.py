@@ -12,11 +12,12 @@ from uuid import uuid4
 import dagster as dg
 from filelock import BaseFileLock, FileLock, Timeout
 
-from finops_pipeline.errors import UsageError
+from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.settings import Settings
 
 _INSTANCE_CONFIG = Path(__file__).parents[2] / "dagster.yaml"
 _PROCESS_TAG = "finops/process"
+_OPENING_TIMEOUT_SECONDS = 60.0
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -39,7 +40,10 @@ def dagster_home(settings: Settings) -> Path:
         return folder
     home = settings.dagster_home
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_INSTANCE_CONFIG, home / "dagster.yaml")
+    # In one step: another process may be reading it.
+    fresh = home / f"dagster.yaml.{os.getpid()}"
+    shutil.copyfile(_INSTANCE_CONFIG, fresh)
+    fresh.replace(home / "dagster.yaml")
     os.environ["DAGSTER_HOME"] = str(home)
     return home
 
@@ -49,9 +53,18 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 
     Raises:
         UsageError: ``DAGSTER_HOME`` is set to something that is no folder.
+        FinopsError: another process has been opening it for too long.
     """
-    dagster_home(settings)
-    instance = dg.DagsterInstance.get()
+    home = dagster_home(settings)
+    try:
+        # Dagster creates its databases at the first opening, and two at once break each other.
+        with FileLock(home / "opening.lock", timeout=_OPENING_TIMEOUT_SECONDS):
+            instance = dg.DagsterInstance.get()
+    except Timeout:
+        raise FinopsError(
+            f"Another process has been opening {home} for {_OPENING_TIMEOUT_SECONDS:.0f} s.",
+            "Stop it, then run this again.",
+        ) from None
     fail_dead_runs(instance)
     return instance
 

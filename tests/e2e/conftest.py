@@ -17,7 +17,6 @@ from typing import IO, Any
 
 import duckdb
 import psutil
-import pytest
 
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import ExplicitSettings, Settings
@@ -194,13 +193,3 @@ def opened_site(scenario: Scenario, folder: Path, *, registered: bool = True) ->
             for process in left:
                 process.kill()
         assert left == []
-
-
-@pytest.fixture
-def make_site(tmp_path: Path) -> Iterator[Callable[..., Any]]:
-    """Opens sites: ``with make_site(scenario) as site``."""
-
-    def make(scenario: Scenario, **options: Any) -> Any:
-        return opened_site(scenario, tmp_path, **options)
-
-    yield make

@@ -1,4 +1,4 @@
-"""Dagster's UI path for real: web server, daemon, backfills, and the build that starts by itself."""
+"""Dagster's UI path for real: web server, daemon, backfills, builds that start by themselves."""
 
 from __future__ import annotations
 

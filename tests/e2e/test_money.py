@@ -23,6 +23,8 @@ from finops_pipeline.simulator import Fault, RestatedRow, Wire
 from tests.ingestion.company import DIGITAL, FIRST, LABS, admin_key, three_teams
 from tests.workplace import Workplace, opened_workplace
 
+pytestmark = pytest.mark.slow
+
 DAYS = [FIRST + timedelta(days=number) for number in range(5)]
 ODD, EMPTY, SCALED, BACK, EMPTIED = DAYS
 LAST = DAYS[-1]

@@ -56,7 +56,7 @@ def test_models_and_published_file_are_materialized_and_every_test_is_a_check(
         for node in ("models", "published_marts")
         for materialization in result.asset_materializations_for_node(node)
     }
-    assert materialized == models | {"published_marts"}
+    assert materialized == models | {"published_marts", "registry"}
     evaluations = result.get_asset_check_evaluations()
     assert {evaluation.check_name for evaluation in evaluations} == tests
     assert all(evaluation.passed for evaluation in evaluations)
@@ -108,7 +108,7 @@ def test_some_models_alone_are_built_and_publish_nothing(
     assert {
         materialization.asset_key.path[-1]
         for materialization in result.asset_materializations_for_node("models")
-    } == {"stg_openai__costs", "dim_teams"}
+    } == {"stg_openai__costs", "dim_teams", "registry"}
     assert digest(built.settings.marts_path) == before
 
 

@@ -118,7 +118,7 @@ def test_a_torn_note_names_nobody(path: Path) -> None:
     with held_by_a_thread(path, threading.Event()):
         path.with_suffix(".holder.json").write_text('{"pid": 1')
         with (
-            pytest.raises(FinopsError, match="held by another process that has just taken it"),
+            pytest.raises(FinopsError, match="held by a process that left no note about itself"),
             WriterLock(path, timeout=0).hold("loading"),
         ):
             pytest.fail("two hold the lock")

@@ -101,6 +101,7 @@ def test_a_build_starts_from_what_is_published(marts: Path) -> None:
     assert cost(marts) == 1
 
 
+@pytest.mark.slow
 def test_what_an_earlier_build_left_is_thrown_away(marts: Path) -> None:
     published(marts, "one", 1)
     building = publishing.start_building(marts)
@@ -152,6 +153,7 @@ def test_a_build_under_another_name_is_refused(marts: Path) -> None:
     assert not marts.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement", ["UPDATE figures SET cost = 666", "DROP TABLE rpt_build", "DELETE FROM rpt_build"]
 )
@@ -169,6 +171,7 @@ def test_a_killed_writer_changes_no_published_figure(marts: Path, statement: str
     assert list(marts.parent.iterdir()) == [marts]
 
 
+@pytest.mark.slow
 def test_a_writer_that_stays_neither_stops_publishing_nor_changes_it(
     marts: Path, start_program: StartProgram
 ) -> None:
@@ -187,6 +190,7 @@ def test_a_writer_that_stays_neither_stops_publishing_nor_changes_it(
     assert cost(marts) == 2
 
 
+@pytest.mark.slow
 def test_an_older_build_gives_way_also_while_a_writer_stays(
     marts: Path, start_program: StartProgram
 ) -> None:

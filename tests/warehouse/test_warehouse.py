@@ -115,6 +115,7 @@ def test_dlt_loads_with_our_settings(warehouse: Warehouse, tmp_path: Path) -> No
             assert client.execute_sql(f"SELECT current_setting('{name}')") == [(value,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["read-write", "read-only"])
 def test_a_client_that_stays_is_named(
     warehouse: Warehouse, told: list[str], start_program: StartProgram, mode: str
@@ -134,6 +135,7 @@ def test_a_client_that_stays_is_named(
     assert told == [], "nobody waited"
 
 
+@pytest.mark.slow
 def test_a_client_that_leaves_is_waited_for(tmp_path: Path, start_program: StartProgram) -> None:
     told: list[str] = []
 
@@ -197,6 +199,7 @@ def test_scratch_folders_end_with_their_run(warehouse: Warehouse) -> None:
     assert list((warehouse.data_dir / "tmp").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_scratch_folders_of_dead_processes_are_removed(
     warehouse: Warehouse, start_program: StartProgram
 ) -> None:

@@ -1,0 +1,320 @@
+"""`finops run` and `finops build` as a user sees them: what they refuse, and how they end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from finops_pipeline.cli import main as command_line
+from finops_pipeline.cli import run as run_module
+from finops_pipeline.errors import UsageError
+from finops_pipeline.registry import open_registry
+from finops_pipeline.settings import load_settings
+from finops_pipeline.simulator import Fault, Scenario, SimulatedServer
+from finops_pipeline.warehouse import Warehouse
+
+TODAY = datetime.now(UTC).date()
+FINOPS = Path(sys.executable).with_name("finops")
+
+HOLDER = """
+import sys
+import duckdb
+
+with duckdb.connect(sys.argv[1]):
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+Finops = Callable[..., Ended]
+
+
+@pytest.fixture
+def finops(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Finops:
+    """The console script, in this process."""
+    # What a command sets for Dagster is undone with everything else.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["finops", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            command_line.main()
+        code = ending.value.code
+        assert isinstance(code, int)
+        return Ended(code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def team(data: Path) -> str:
+    """A registered team; its key is needed by no command that is refused."""
+    with open_registry(load_settings()) as registry:
+        registry.add_team("search")
+    return "search"
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Every file below a folder, and what is in it."""
+    return {
+        str(path.relative_to(folder)): (
+            hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        )
+        for path in folder.rglob("*")
+    }
+
+
+def assert_refused(ended: Ended, code: int, *words: str) -> None:
+    assert ended.code == code
+    assert ended.stdout == ""
+    assert ended.stderr.startswith("Error: ")
+    assert ended.stderr.count("\n") == 1
+    assert "Traceback" not in ended.stderr
+    for each in words:
+        assert each in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--from", "yesterday"), ("--from 'yesterday' is not a date", "2026-03-31")),
+        (("--to", "2026-02-30"), ("--to '2026-02-30' is not a date", "YYYY-MM-DD")),
+        (("--from", ""), ("--from '' is not a date",)),
+        (("--to", ""), ("--to '' is not a date",)),
+        (
+            ("--from", "2026-03-02", "--to", "2026-03-01"),
+            ("--from 2026-03-02 lies after --to 2026-03-01", "Exchange"),
+        ),
+        (
+            ("--from", "2026-03-01", "--to", str(TODAY)),
+            (f"--to {TODAY} is not over yet (UTC)", str(TODAY - timedelta(days=1))),
+        ),
+        (("--from", str(TODAY + timedelta(days=9))), ("--from", "is not over yet (UTC)")),
+        (("--to", "9999-12-31"), ("--to 9999-12-31 is not over yet",)),
+        (
+            ("--from", "2024-12-31", "--to", "2025-01-02"),
+            ("--from 2024-12-31 lies before the first day, 2025-01-01", "FINOPS_START_DATE"),
+        ),
+        (("--to", "2024-12-31"), ("--to 2024-12-31 lies before the first day",)),
+        (("--team", "nobody"), ("'nobody' is not registered", "finops team list")),
+    ],
+)
+def test_wrong_usage_is_refused_in_one_line_and_changes_nothing(
+    finops: Finops, team: str, tmp_path: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    before = tree(tmp_path)
+    assert_refused(finops("run", *arguments), 2, *words)
+    assert tree(tmp_path) == before
+
+
+def test_without_any_team_nothing_is_created(finops: Finops, tmp_path: Path) -> None:
+    assert_refused(finops("run"), 2, "No team is registered.", "finops team add ID")
+    assert tree(tmp_path) == {}
+
+
+def test_with_deactivated_teams_alone_nothing_is_collected(
+    finops: Finops, team: str, tmp_path: Path
+) -> None:
+    with open_registry(load_settings()) as registry:
+        registry.deactivate_team(team)
+    before = tree(tmp_path)
+    assert_refused(finops("run"), 2, "team")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FINOPS_SETTLE_DAYS", "soon"),
+        ("FINOPS_START_DATE", "2026-13-01"),
+        ("FINOPS_OPENAI_BASE_URL", "http://example.com/v1"),
+        ("FINOPS_COST_SOURCE", "guesses"),
+        ("FINOPS_MAX_CONCURRENT_TEAMS", "0"),
+        ("FINOPS_TOLERANCE", "many"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "build"])
+def test_a_malformed_setting_is_named_and_its_value_is_not_shown(
+    finops: Finops,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    command: str,
+    variable: str,
+    value: str,
+) -> None:
+    monkeypatch.setenv(variable, value)
+    ended = finops(command)
+    assert_refused(ended, 2, f"Setting {variable} is not usable", "finops settings")
+    assert tree(tmp_path) == {}
+
+
+def test_a_first_day_in_the_future_is_refused(
+    finops: Finops, team: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINOPS_START_DATE", str(TODAY))
+    before = tree(tmp_path)
+    assert_refused(finops("run"), 2, f"The first day, {TODAY}, is not over yet (UTC)")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("command", ["run", "build"])
+def test_a_data_directory_that_cannot_be_written_is_named(
+    finops: Finops, data: Path, tmp_path: Path, command: str
+) -> None:
+    data.write_text("a file in its place")
+    before = tree(tmp_path)
+    assert_refused(
+        finops(command), 1, f"The data directory {data} cannot be written", "FINOPS_DATA_DIR"
+    )
+    assert tree(tmp_path) == before
+
+
+@pytest.fixture
+def held(data: Path, team: str) -> Iterator[int]:
+    """A DuckDB client that has the warehouse open; its process id."""
+    path = data / "warehouse.duckdb"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+        yield holder.pid
+
+
+@pytest.mark.parametrize("arguments", [(), ("--from", "2026-01-01", "--to", "2026-01-02")])
+def test_a_warehouse_that_another_process_holds_is_waited_for_in_vain_and_left_alone(
+    finops: Finops,
+    held: int,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+) -> None:
+    defaults = Warehouse.__init__.__kwdefaults__
+    assert defaults is not None
+    monkeypatch.setitem(defaults, "client_timeout", 0.3)
+    before = {name: content for name, content in tree(data).items() if "." in name}
+    ended = finops("run", *arguments)
+
+    assert ended.code == 1
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith("Error: ")
+    assert f"warehouse.duckdb is open in process {held} " in last
+    assert "Close that program" in last
+    after = tree(data)
+    assert {name: after[name] for name in before} == before
+    assert "marts.duckdb" not in after
+
+
+def test_the_text_of_an_unforeseen_error_is_not_shown(
+    finops: Finops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off() -> None:
+        raise RuntimeError("sk-admin-secret")
+
+    monkeypatch.setattr(run_module, "load_settings", break_off)
+    ended = finops("run")
+    assert_refused(ended, 1, "(RuntimeError)", "--debug")
+    assert "secret" not in ended.stderr
+
+
+def test_debug_shows_the_traceback(finops: Finops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["finops", "run", "--from", "tomorrow", "--debug"])
+    with pytest.raises(UsageError, match="is not a date"):
+        command_line.main()
+
+
+@pytest.mark.parametrize(("options", "traceback"), [((), False), (("--debug",), True)])
+def test_the_installed_script_ends_with_the_same_code_and_line(
+    finops: Finops, team: str, options: tuple[str, ...], traceback: bool
+) -> None:
+    ended = subprocess.run(
+        [str(FINOPS), *options, "run", "--team", "nobody"],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert ended.stdout == ""
+    assert "'nobody' is not registered" in ended.stderr
+    assert ("Traceback" in ended.stderr) is traceback
+    assert ended.returncode == (1 if traceback else 2)
+
+
+@pytest.fixture
+def company(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedServer]:
+    """The demonstration's company, registered."""
+    scenario = Scenario.demo(start=date(2026, 1, 1), now=datetime(2026, 4, 15, 9, tzinfo=UTC))
+    with SimulatedServer(scenario) as server:
+        monkeypatch.setenv("FINOPS_OPENAI_BASE_URL", server.base_url)
+        with open_registry(load_settings()) as registry:
+            for team in scenario.registration.teams:
+                registry.add_team(team.team_id)
+                registry.register_key(team.team_id, team.admin_key)
+        yield server
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_1_3_or_0_as_none_some_or_all_teams_were_read(
+    finops: Finops, company: SimulatedServer
+) -> None:
+    days = ("--from", "2026-01-01", "--to", "2026-01-02")
+    refusal = Fault(kind="status", endpoint="costs", status=401, message="Incorrect API key")
+    company.control.plant_fault(refusal)
+    nothing = finops("run", *days)
+    assert nothing.code == 1
+    last = nothing.stderr.splitlines()[-1]
+    assert last.startswith("Error: No team could be read.")
+    assert nothing.stderr.count("Warning: team ") == 3
+
+    company.control.clear_faults()
+    (support,) = (team for team in company.scenario.registration.teams if team.team_id == "support")
+    company.control.plant_fault(refusal.model_copy(update={"key": support.admin_key}))
+    some = finops("run", *days, "--json")
+    assert some.code == 3
+    report = json.loads(some.stdout)
+    assert (report["buckets_read"], report["buckets_failed"]) == (4, 2)
+    assert list(report["failed_teams"]) == ["support"]
+    assert "Warning: team support failed: " in some.stderr
+    assert "Error" not in some.stderr
+    status = finops(
+        "query",
+        "SELECT team_id, status, count(*) AS days FROM rpt_collection_status "
+        "WHERE cost_date < '2026-01-03' GROUP BY ALL ORDER BY ALL",
+        "--json",
+    )
+    assert json.loads(status.stdout) == [
+        {"team_id": "research", "status": "ok", "days": 2},
+        {"team_id": "search", "status": "ok", "days": 2},
+        {"team_id": "support", "status": "failed", "days": 2},
+    ]
+
+    company.control.clear_faults()
+    every = finops("run", *days)
+    assert every.code == 0
+    assert every.stdout.startswith("Read 6 of 6 team-days in 6 API calls; 2 were new or changed (")
+    assert support.admin_key not in nothing.stderr + some.stderr + every.stderr

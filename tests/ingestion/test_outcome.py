@@ -1,0 +1,60 @@
+"""What a collection says about itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from finops_pipeline.ingestion.collect import Progress
+from finops_pipeline.ingestion.outcome import Status, add_up
+from tests.ingestion.company import DIGITAL, FIRST, SimulatedCompany, admin_key
+
+LAST = FIRST + timedelta(days=1)
+
+
+def test_sums_are_exact_beyond_pythons_default_of_28_digits() -> None:
+    large = Decimal("12345678901234567890.123456789012345678")
+    smallest = Decimal("0.000000000000000001")
+    costs = [(("USD", large), ("EUR", smallest)), (("USD", smallest),), ()]
+    assert add_up(costs) == {
+        "USD": Decimal("12345678901234567890.123456789012345679"),
+        "EUR": smallest,
+    }
+
+
+def test_the_result_says_what_was_read_of_each_day(company: SimulatedCompany) -> None:
+    company.register("mistyped", admin_key("nobody"))
+    company.server.control.restate(DIGITAL, LAST, "empty")
+    seen: list[Progress] = []
+
+    collection = company.collect(FIRST, LAST, on_progress=seen.append)
+
+    days = collection.by_day()
+    assert set(days) == {FIRST, LAST}
+    read = {bucket.team_id: bucket for bucket in days[FIRST]}
+    assert set(read) == {"search", "support", "research", "mistyped"}
+    (cost,) = read["search"].costs
+    assert cost == ("USD", sum(company.truth(DIGITAL, FIRST).values()))
+    ((rows,),) = company.raw(
+        "SELECT count(*) FROM raw.costs WHERE team_id = 'search' AND cost_date = $day", day=FIRST
+    )
+    assert read["search"].row_count == rows > 0
+    assert read["mistyped"].status is Status.FAILED
+    assert read["mistyped"].error == collection.failed_teams["mistyped"]
+    emptied = next(bucket for bucket in days[LAST] if bucket.team_id == "search")
+    assert (emptied.status, emptied.row_count, emptied.changed, emptied.costs) == (
+        Status.OK,
+        0,
+        True,
+        (),
+    )
+    assert collection.calls == len(company.server.control.requests())
+    assert seen[0] == Progress(teams=4, teams_done=0, buckets=8, buckets_done=0, rows=0, loads=0)
+    assert seen[-1] == Progress(
+        teams=4,
+        teams_done=4,
+        buckets=8,
+        buckets_done=8,
+        rows=company.count("costs"),
+        loads=collection.loads,
+    )
