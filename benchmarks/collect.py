@@ -40,12 +40,12 @@ def report(run: Runner, rows: int = 1_000_000, repeat: int = 3) -> str:
     with served_company(few) as company:
         for name in (*NAMES, "extraction"):  # compiles byte code, fills the file cache
             run.run(name, company.task(days=1))
-        results = run.rounds(["ours", "floor"], company.task(few.days), repeat)
         stock_days = max(1, min(few.days, STOCK_ROWS // TEAMS // FEW))
-        results["stock"] = [run.run("stock", company.task(stock_days)) for _ in range(repeat)]
-        peaks = [memory_row(run, company, few)]
+        days = {"ours": few.days, "floor": few.days, "stock": stock_days}
+        results = run.rounds({name: company.task(days[name]) for name in NAMES}, repeat)
+        peaks = [memory_row(run, company, few, repeat)]
     with served_company(many) as company:
-        peaks.append(memory_row(run, company, many))
+        peaks.append(memory_row(run, company, many, repeat))
     return "\n\n".join(
         [
             "### Speed",
@@ -59,39 +59,33 @@ def report(run: Runner, rows: int = 1_000_000, repeat: int = 3) -> str:
 
 
 def speeds(results: dict[str, list[Result]]) -> str:
-    """One line per contender; ratios to the floor are those of runs side by side."""
-    stock_speed = median(map(speed, results["stock"]))
-    lines = []
-    for name, label in NAMES.items():
-        runs = results[name]
-        own = median(map(speed, runs))
-        floor = pair_ratio(runs, results["floor"])
-        lines.append(
-            [
-                label,
-                f"{runs[0].rows:,}",
-                f"{median(result.seconds for result in runs):.1f}",
-                f"{median(result.cpu_seconds for result in runs):.1f}",
-                f"{own:,.0f}",
-                f"{floor:.2f}",
-                f"{own / stock_speed:.1f}",
-                megabytes(max(result.peak_bytes for result in runs)),
-            ]
-        )
+    """One line per contender: medians, and medians of the ratios of runs side by side."""
+    lines = [
+        [
+            label,
+            f"{results[name][0].rows:,}",
+            f"{median(result.seconds for result in results[name]):.1f}",
+            f"{median(result.cpu_seconds for result in results[name]):.1f}",
+            f"{median(map(speed, results[name])):,.0f}",
+            f"{pair_ratio(results[name], results['floor']):.2f}",
+            f"{pair_ratio(results[name], results['stock']):.1f}",
+            megabytes(median(result.peak_bytes for result in results[name])),
+        ]
+        for name, label in NAMES.items()
+    ]
     head = ["", "rows", "seconds", "CPU s", "rows/s", "of floor", "of stock", "peak memory"]
     return table(head, lines)
 
 
-def memory_row(run: Runner, company: Company, shape: Shape) -> list[str]:
-    """Peak memory for a tenth of the days and for all of them, with the same rows a day."""
-    tenth = run.run("extraction", company.task(shape.days // 10))
-    whole = run.run("extraction", company.task(shape.days))
-    return [
-        f"{shape.teams} teams, {shape.rows_per_day:,} rows a day",
-        f"{tenth.rows:,} rows: {megabytes(tenth.peak_bytes)}",
-        f"{whole.rows:,} rows: {megabytes(whole.peak_bytes)}",
-        f"{whole.peak_bytes / tenth.peak_bytes:.2f}",
-    ]
+def memory_row(run: Runner, company: Company, shape: Shape, repeat: int) -> list[str]:
+    """Median peak memory for a tenth of the days and for all, with the same rows a day."""
+    cells, peaks = [], []
+    for days in (shape.days // 10, shape.days):
+        runs = [run.run("extraction", company.task(days)) for _ in range(repeat)]
+        peaks.append(median(result.peak_bytes for result in runs))
+        cells.append(f"{runs[0].rows:,} rows: {megabytes(peaks[-1])}")
+    label = f"{shape.teams} teams, {shape.rows_per_day:,} rows a day"
+    return [label, *cells, f"{peaks[1] / peaks[0]:.2f}"]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
@@ -42,15 +42,15 @@ class Runner:
             raise RuntimeError(f"{name} failed:\n{finished.stderr.decode()[-2000:]}")
         return msgspec.json.decode(finished.stdout, type=Result)
 
-    def rounds(self, names: Sequence[str], task: Task, repeat: int) -> dict[str, list[Result]]:
-        """``repeat`` rounds of all contenders, every other round in reverse order.
+    def rounds(self, tasks: Mapping[str, Task], repeat: int) -> dict[str, list[Result]]:
+        """``repeat`` rounds of contenders and their tasks, every other one in reverse order.
 
         Side by side, so that a machine that is slow for a while is slow for all of them.
         """
-        results: dict[str, list[Result]] = {name: [] for name in names}
+        results: dict[str, list[Result]] = {name: [] for name in tasks}
         for number in range(repeat):
-            for name in names if number % 2 == 0 else reversed(names):
-                results[name].append(self.run(name, task))
+            for name in tasks if number % 2 == 0 else reversed(list(tasks)):
+                results[name].append(self.run(name, tasks[name]))
         return results
 
 
@@ -66,5 +66,5 @@ def speed(result: Result) -> float:
 
 
 def pair_ratio(ours: Sequence[Result], other: Sequence[Result]) -> float:
-    """How many times faster than ``other``: the median of the rounds' own ratios."""
+    """How many times as fast as ``other``: the median of the rounds' own ratios."""
     return median(speed(a) / speed(b) for a, b in zip(ours, other, strict=True))

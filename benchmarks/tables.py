@@ -19,5 +19,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([formatted(head), formatted(rule), *(formatted(row) for row in rows)])
 
 
-def megabytes(count: int) -> str:
+def megabytes(count: float) -> str:
+    """``count`` bytes, in the unit of the tables."""
     return f"{count / 2**20:,.0f} MiB"

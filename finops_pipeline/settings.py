@@ -84,11 +84,18 @@ class Settings(BaseSettings):
         description="Days after which an unchanged bucket counts as settled.",
     )
     tolerance: Decimal = Field(
-        default=Decimal("0.05"), ge=0, le=1, description="Reconciliation: tolerated ratio."
+        default=Decimal("0.05"),
+        ge=0,
+        le=1,
+        max_digits=9,
+        decimal_places=6,
+        description="Reconciliation: tolerated ratio.",
     )
     tolerance_floor: Decimal = Field(
         default=Decimal("0.01"),
         ge=0,
+        max_digits=38,
+        decimal_places=18,
         description="Reconciliation: amount, in currency units, below which a gap never counts.",
     )
     max_concurrent_teams: int = Field(
@@ -96,7 +103,7 @@ class Settings(BaseSettings):
     )
     duckdb_memory_limit: str = Field(
         default="1GB",
-        pattern=r"^\d+(\.\d+)?\s?(KB|MB|GB|TB|KiB|MiB|GiB|TiB)$",
+        pattern=r"^(\d{3,}\s?(MB|MiB)|\d+(\.\d+)?\s?(GB|GiB|TB|TiB))$",
         description="Memory limit of each DuckDB connection.",
     )
 

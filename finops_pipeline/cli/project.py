@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from finops_pipeline.cli.opened import opened_registry
+from finops_pipeline.cli.opened import has_registry, opened_registry
 from finops_pipeline.cli.output import JsonOption, emit, emit_one, warn
 from finops_pipeline.errors import UsageError
 from finops_pipeline.registry.rules import is_usual_openai_project
+from finops_pipeline.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Register projects and change what is known of them.")
 
@@ -95,8 +96,10 @@ def add(
 @app.command("list")
 def list_projects(json: JsonOption = False) -> None:
     """Show every project with the team that owns it."""
-    with opened_registry() as registry:
-        projects = registry.list_projects()
+    projects = []
+    if has_registry(load_settings()):
+        with opened_registry() as registry:
+            projects = registry.list_projects()
     columns = COLUMNS if json else TABLE_COLUMNS
     emit([asdict(project) for project in projects], columns, json=json, title="Projects")
 

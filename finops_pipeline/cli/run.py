@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finops_pipeline.cli.opened import opened_registry
 from finops_pipeline.cli.output import JsonOption, emit_one, warn
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.settings import Settings, load_settings
@@ -130,13 +131,9 @@ def _checked_teams(settings: Settings, wanted: Sequence[str]) -> list[str]:
         UsageError: a team is unknown or deactivated, or none is registered.
         FinopsError: the data directory cannot be written.
     """
-    from finops_pipeline.registry import open_registry
-
     if settings.data_dir.exists():
         _ensure_folder(settings)
-    if settings.registry_url is None and not settings.registry_path.exists():
-        raise UsageError("No team is registered.", "Register one: finops team add ID")
-    with open_registry(settings) as registry:
+    with opened_registry() as registry:
         return [team.team_id for team in registry.collectable_teams(wanted or None)]
 
 
@@ -204,16 +201,13 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
         "failed_teams": failed,
         "published": str(settings.marts_path),
     }
-    emit_one(
-        result,
-        tuple(result),
-        json=json,
-        sentence=(
-            f"Read {len(read)} of {len(buckets)} team-days in {result['api_calls']} API calls; "
-            f"{result['buckets_changed']} were new or changed ({result['rows_landed']} rows "
-            f"landed).\nPublished {settings.marts_path}."
-        ),
-    )
+    sentence = f"Read {len(read)} of {len(buckets)} team-days in {result['api_calls']} API calls"
+    if read:
+        sentence += (
+            f"; {result['buckets_changed']} were new or changed ({result['rows_landed']} rows "
+            f"landed).\nPublished {settings.marts_path}"
+        )
+    emit_one(result, tuple(result), json=json, sentence=f"{sentence}.")
     for team, reason in sorted(failed.items()):
         warn(f"team {team} failed: {reason}")
     if not read:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from finops_pipeline.cli.opened import opened_registry
+from finops_pipeline.cli.opened import has_registry, opened_registry
 from finops_pipeline.cli.output import JsonOption, emit, emit_one
 from finops_pipeline.errors import UsageError
+from finops_pipeline.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Register teams and change what is known of them.")
 
@@ -48,7 +49,7 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Register a team."""
-    with opened_registry() as registry:
+    with opened_registry(create=True) as registry:
         team = registry.add_team(
             team_id,
             team_name=name,
@@ -63,8 +64,10 @@ def add(
 @app.command("list")
 def list_teams(json: JsonOption = False) -> None:
     """Show every team, deactivated ones too."""
-    with opened_registry() as registry:
-        teams = registry.list_teams()
+    teams = []
+    if has_registry(load_settings()):
+        with opened_registry() as registry:
+            teams = registry.list_teams()
     columns = COLUMNS if json else TABLE_COLUMNS
     emit([asdict(team) for team in teams], columns, json=json, title="Teams")
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from finops_pipeline.cli.demo import ADDRESS_FILE, SCENARIO_FILE, demo_settings
+from finops_pipeline.cli.opened import has_registry
 from finops_pipeline.settings import Settings, load_settings, variable_of
 
 _PROJECT_DIR = Path(__file__).parents[2]
@@ -29,7 +30,7 @@ def ui(
     """
     settings = load_settings()
     with ExitStack() as stack:
-        if not _is_configured(settings) and SCENARIO_FILE.exists():
+        if not has_registry(settings) and SCENARIO_FILE.exists():
             from finops_pipeline.simulator import SimulatedServer, load_scenario
 
             address = ADDRESS_FILE.read_text()
@@ -40,14 +41,11 @@ def ui(
         _dagster_dev(settings, port)
 
 
-def _is_configured(settings: Settings) -> bool:
-    return settings.registry_url is not None or settings.registry_path.exists()
-
-
 def _dagster_dev(settings: Settings, port: int) -> None:
     from finops_pipeline.orchestration.instance import open_instance
+    from finops_pipeline.warehouse import Warehouse
 
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    Warehouse.from_settings(settings).ensure_folder()
     open_instance(settings)
     # A shell starts background commands with SIGINT ignored; dagster stops its parts with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -25,6 +25,8 @@ from finops_pipeline.warehouse.warehouse import Warehouse
 
 _LOAD_ROWS = 500_000
 _LOAD_SECONDS = 30.0
+_WAITING_PAGES = 2
+"""Pages that wait to be written, besides the one that each team's thread holds."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class _StoppedError(Exception):
 
 @contextmanager
 def _read_all(readings: Sequence[TeamReading], concurrency: int) -> Iterator[_Stream]:
-    stream = _Stream(len(readings), depth=concurrency)
+    stream = _Stream(len(readings), depth=_WAITING_PAGES)
 
     def read(reading: TeamReading) -> None:
         try:

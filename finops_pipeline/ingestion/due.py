@@ -1,4 +1,4 @@
-"""Which days a daily run reads: the newest closed ones, and every older one not yet settled."""
+"""Which days a daily run reads: the newest closed ones, and every older one not settled."""
 
 from __future__ import annotations
 
@@ -9,28 +9,11 @@ from itertools import groupby
 from finops_pipeline.ingestion.loading import raw_tables_exist
 from finops_pipeline.warehouse.warehouse import Warehouse
 
-_UNSETTLED_DAYS = """
-WITH complete AS (
-  SELECT
-    *,
-    coalesce(
-      max_by(organization_id, collected_at) FILTER (WHERE organization_id IS NOT NULL)
-        OVER (PARTITION BY key_fingerprint),
-      key_fingerprint
-    ) AS organization
-  FROM raw.collections
-  WHERE endpoint = $endpoint
+_UNSETTLED_BY_TEAM = """
+WITH readings AS (
+  SELECT * FROM raw.collections
+  WHERE endpoint = $endpoint AND team_id IN (SELECT unnest($teams))
     AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
-),
-chosen AS (
-  SELECT * FROM complete WHERE team_id IN (SELECT unnest($teams))
-),
--- A day is settled for a team and, as the marts count it, for an organization whoever read it.
-readings AS (
-  SELECT 'team ' || team_id AS whose, * FROM chosen
-  UNION ALL
-  SELECT 'organization ' || organization AS whose, * FROM complete
-  WHERE organization IN (SELECT organization FROM chosen)
 ),
 successful AS (
   SELECT * FROM readings WHERE status = 'ok'
@@ -38,26 +21,26 @@ successful AS (
 newest AS (
   SELECT * FROM successful
   QUALIFY row_number() OVER (
-    PARTITION BY whose, cost_date
+    PARTITION BY team_id, cost_date
     ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
   ) = 1
 ),
 content AS (
   SELECT
-    newest.whose, newest.cost_date, newest.collected_at AS read_at,
+    newest.team_id, newest.cost_date, newest.collected_at AS read_at,
     max(successful.collected_at) FILTER (
       WHERE successful.content_hash <> newest.content_hash
         OR successful.query_signature <> newest.query_signature
     ) AS other_content_at
   FROM newest
-  INNER JOIN successful USING (whose, cost_date)
+  INNER JOIN successful USING (team_id, cost_date)
   GROUP BY ALL
 ),
 settled AS (
-  SELECT content.whose, content.cost_date
+  SELECT content.team_id, content.cost_date
   FROM content
   INNER JOIN successful
-    ON content.whose = successful.whose AND content.cost_date = successful.cost_date
+    ON content.team_id = successful.team_id AND content.cost_date = successful.cost_date
     AND successful.collected_at > coalesce(content.other_content_at, '-infinity')
   GROUP BY ALL
   HAVING
@@ -67,9 +50,31 @@ settled AS (
       any_value(content.other_content_at) IS NULL
       OR any_value(content.read_at) >= min(successful.collected_at) + to_days($settle_days)
     )
+),
+expected AS (
+  SELECT team_id, unnest(generate_series(min(cost_date), $yesterday, INTERVAL 1 DAY))::DATE
+    AS cost_date
+  FROM readings GROUP BY team_id
 )
-SELECT DISTINCT cost_date FROM readings ANTI JOIN settled USING (whose, cost_date)
-WHERE cost_date <= $yesterday ORDER BY cost_date
+SELECT DISTINCT cost_date FROM expected ANTI JOIN settled USING (team_id, cost_date)
+"""
+"""Days from a team's first one on that it has never read, or not settled."""
+
+_UNSETTLED_BY_ORGANIZATION = """
+SELECT DISTINCT sightings.cost_date
+FROM intermediate.int_costs_sightings AS sightings
+INNER JOIN intermediate.int_organizations_resolved AS keys USING (organization_id)
+INNER JOIN raw.collections AS readings USING (key_fingerprint)
+WHERE NOT sightings.is_settled AND readings.team_id IN (SELECT unnest($teams))
+  AND sightings.cost_date <= $yesterday
+"""
+"""Days that the newest build left unsettled for an organization of the teams. Teams that share one
+may each have settled a day of which they saw different contents."""
+
+_SIGHTINGS_EXIST = """
+SELECT count(*) = 2 FROM information_schema.tables
+WHERE table_schema = 'intermediate'
+  AND table_name IN ('int_costs_sightings', 'int_organizations_resolved')
 """
 
 
@@ -85,8 +90,8 @@ def due_days(
 ) -> list[tuple[date, date]]:
     """Ranges of UTC days (both inclusive, ascending, not touching) that a daily run reads.
 
-    These are the last ``restatement_days`` closed days and every older day that some team has
-    asked for and that is not settled, for it or for its organization; failed ones included.
+    These are the last ``restatement_days`` closed days, and since a team's first day every day that
+    is not settled for it or for its organization: missing and failed ones are not.
 
     Raises:
         FinopsError: the warehouse is held by somebody else for too long.
@@ -99,15 +104,12 @@ def due_days(
     with warehouse.writing("looking for unsettled days"):
         if raw_tables_exist(warehouse):
             with warehouse.connect() as connection:
+                scope = {"teams": list(teams), "yesterday": yesterday}
                 found = connection.execute(
-                    _UNSETTLED_DAYS,
-                    {
-                        "endpoint": endpoint,
-                        "teams": list(teams),
-                        "settle_days": settle_days,
-                        "yesterday": yesterday,
-                    },
+                    _UNSETTLED_BY_TEAM, scope | {"endpoint": endpoint, "settle_days": settle_days}
                 ).fetchall()
+                if connection.execute(_SIGHTINGS_EXIST).fetchall() == [(True,)]:
+                    found += connection.execute(_UNSETTLED_BY_ORGANIZATION, scope).fetchall()
             window |= {day for (day,) in found if day >= first_day}
     return _ranges(sorted(window))
 

@@ -19,8 +19,8 @@ QUALIFY row_number() OVER (
 ) = 1
 """
 
-_LARGEST_BUCKETS = """
-SELECT team_id, max(row_count)
+_USUAL_BUCKETS = """
+SELECT team_id, quantile_disc(row_count, 0.9)
 FROM raw.collections
 WHERE endpoint = $endpoint AND status = 'ok' AND team_id IN (SELECT unnest($teams))
   AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
@@ -56,7 +56,8 @@ class Ledger:
 
     Attributes:
         content: Per (team, day).
-        rows_per_bucket: The largest number of rows of any bucket of the team.
+        rows_per_bucket: Rows that nine of ten buckets of the team do not exceed; one day of many
+            rows must not make every later page small.
         project_names: (team, key fingerprint, OpenAI project) → (name, status).
     """
 
@@ -85,7 +86,7 @@ def read_ledger(
                 _KNOWN_BUCKETS, window
             ).fetchall()
         },
-        rows_per_bucket=dict(connection.execute(_LARGEST_BUCKETS, bucket_scope).fetchall()),
+        rows_per_bucket=dict(connection.execute(_USUAL_BUCKETS, bucket_scope).fetchall()),
         project_names={
             (team, fingerprint, project): (name, status)
             for team, fingerprint, project, name, status in connection.execute(

@@ -90,6 +90,7 @@ class TeamReading:
         self._revealed = False
         self._began = time.monotonic()
         self._calls = 0
+        self._organization_id = team.key.organization_id if team.key else None
         self._seen: set[date] = set()
         self._error: str | None = None
 
@@ -189,6 +190,7 @@ class TeamReading:
         outcomes: list[BucketOutcome] = []
         landing: list[pa.RecordBatch] = []
         for bucket in buckets:
+            self._check_organization(bucket)
             self._seen.add(bucket.day)
             digest = content_hash(bucket.rows)
             known = self._ledger.content.get((self._team.team_id, bucket.day))
@@ -226,6 +228,24 @@ class TeamReading:
         tables = [("costs", pa.Table.from_batches(landing))] if landing else []
         tables.append(("collections", pa.Table.from_pylist(entries, schema=COLLECTIONS)))
         return Batch(tuple(tables), tuple(outcomes))
+
+    def _check_organization(self, bucket: CostsBucket) -> None:
+        """A key of another organization is answered too: only the id tells.
+
+        Raises:
+            OpenAIError: the answer names another organization than the registration, or than an
+                earlier answer of this collection.
+        """
+        found, known = bucket.organization_id, self._organization_id
+        if found is not None and known is not None and found != known:
+            team_id = self._team.team_id
+            raise OpenAIError(
+                "wrong_organization",
+                f"Team '{team_id}': the key opens organization {found} and not {known}.",
+                "Register an admin key of the team's own organization with "
+                f"`finops key rotate {team_id}`.",
+            )
+        self._organization_id = known or found
 
     def _rows(self, bucket: CostsBucket, revision_id: str) -> pa.RecordBatch:
         count = bucket.rows.num_rows
@@ -270,9 +290,13 @@ class TeamReading:
         }
 
 
+_WIDE_MONEY = pa.decimal256(60, 18)
+
+
 def _sum_per_currency(rows: pa.RecordBatch) -> dict[str, Decimal]:
     """Exact sums; a row without a currency is billed in USD, as OpenAI bills everything."""
-    amounts = rows.column("amount")
+    # A sum keeps its column's width and would wrap silently; in a wider one it cannot.
+    amounts = rows.column("amount").cast(_WIDE_MONEY)
     currencies = rows.column("currency").fill_null("USD")
     found = currencies.unique().to_pylist()
     return {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import msgspec
@@ -48,6 +48,8 @@ def read_projects(transport: Transport) -> list[Project]:
     Raises:
         OpenAIError: also ``missing_scope`` (api.management.read), which need not stop costs.
     """
+    # Names are optional: an outage of theirs must not hold up the costs.
+    patience = replace(transport.retry, attempts=min(2, transport.retry.attempts))
     projects: list[Project] = []
     followed: set[str] = set()
     after: str | None = None
@@ -60,6 +62,7 @@ def read_projects(transport: Transport) -> list[Project]:
             params if after is None else [*params, ("after", after)],
             subject=f"page {number} of the projects",
             decode=lambda body, _: _decode(body, followed),
+            retry=patience,
         )
         projects += page
         if not more:

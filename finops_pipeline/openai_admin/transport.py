@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -15,7 +16,7 @@ from typing import TypeVar
 
 import httpx
 import stamina
-from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+from stamina.instrumentation import set_on_retry_hooks
 
 from finops_pipeline.openai_admin.errors import (
     FIXES,
@@ -30,8 +31,10 @@ from finops_pipeline.openai_admin.errors import (
 T = TypeVar("T")
 Params = Sequence[tuple[str, str | int]]
 
-# Where structlog is installed, stamina would print each retry on standard output.
-set_on_retry_hooks([LoggingOnRetryHook])
+# stamina's own hooks know neither team nor page, and print where structlog is installed.
+set_on_retry_hooks([])
+
+_log = logging.getLogger(__name__)
 
 _USABLE_KEY = re.compile(r"[\x21-\x7e]+")
 
@@ -107,7 +110,7 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._read_key = api_key
         self._auth: _Bearer | None = None
-        self._retry = retry
+        self.retry = retry
         self._http = httpx.Client(
             verify=_tls(),
             trust_env=False,
@@ -138,6 +141,7 @@ class Transport:
         subject: str,
         decode: Callable[[bytes, datetime], T],
         pointless: Callable[[], bool] = lambda: False,
+        retry: RetryPolicy | None = None,
     ) -> T:
         """GET ``path`` until an answer decodes, within the retry policy.
 
@@ -148,11 +152,12 @@ class Transport:
             decode: Turns a body, and when it had arrived (UTC, by our clock), into a value; raises
                 BrokenBodyError (asked again) or BrokenPageError (not).
             pointless: Asked after each failure; true means that this request cannot succeed.
+            retry: How patient this call is; by default as the transport.
 
         Raises:
             OpenAIError: what went wrong, for which team and subject, and what to do.
         """
-        retry = self._retry
+        retry = retry or self.retry
         deadline = time.monotonic() + retry.total
         rotated = False
         sent = 0
@@ -162,6 +167,7 @@ class Transport:
             rest = deadline - time.monotonic()
             if not isinstance(error, _AttemptError) or not error.again or pointless():
                 return False
+            _log.info("Team '%s', %s: %s; asking again", self.team_id, subject, error.text)
             if error.wait is None:
                 return rest > retry.max_wait
             return error.wait
@@ -215,7 +221,7 @@ class Transport:
 
     def _exchange(self, path: str, params: Params, deadline: float) -> tuple[httpx.Response, bytes]:
         """Send one request and read all of its answer before the deadline."""
-        retry = self._retry
+        retry = self.retry
         rest = max(deadline - time.monotonic(), 0.001)
         auth = self._key()
         answering = False
@@ -259,7 +265,7 @@ class Transport:
             return _AttemptError(
                 meaning.reason,
                 f"{meaning.text}; OpenAI asks to wait {wait:.0f} s, longer than the "
-                f"{self._retry.total:.0f} s that a call may take",
+                f"{self.retry.total:.0f} s that a call may take",
                 fix=meaning.fix,
                 again=False,
             )

@@ -14,11 +14,15 @@ from finops_pipeline.orchestration.marts import (
 from finops_pipeline.orchestration.pipeline import Pipeline
 
 
-def build_definitions(pipeline: Pipeline) -> dg.Definitions:
+def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.Definitions:
     """The definitions over one pipeline; needs no network, no key and no existing warehouse.
 
     Everything runs in the run's own process: starting processes costs more than the work of a
-    day.
+    day. What Dagster would otherwise let a run configure (executor, log, IO manager) is fixed, so
+    that a run chooses days and teams and nothing else.
+
+    Args:
+        console_level: Threshold of what a run prints; its event log holds everything.
     """
     models = build_models_asset(pipeline)
     return dg.Definitions(
@@ -30,9 +34,21 @@ def build_definitions(pipeline: Pipeline) -> dg.Definitions:
         ],
         jobs=[collect_job(), build_job()],
         sensors=[build_after_collecting],
-        executor=dg.in_process_executor,
+        executor=_in_process(),
+        loggers={
+            "console": dg.colored_console_logger.configured(
+                lambda _: {"log_level": console_level}, config_schema={}
+            )
+        },
         resources={"io_manager": _in_memory()},
     )
+
+
+def _in_process() -> dg.ExecutorDefinition:
+    fixed: dg.ExecutorDefinition = dg.in_process_executor.configured(
+        lambda _: {}, name="in_process", config_schema={}
+    )
+    return fixed
 
 
 def _in_memory() -> dg.IOManagerDefinition:

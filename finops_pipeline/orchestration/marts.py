@@ -114,18 +114,19 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         # Of a run of some models, `context.assets_def` has those alone.
         everything = context.selected_asset_keys >= models.keys
         names = [] if everything else _dbt_names(context)
-        started = datetime.now(UTC)
         try:
             create_raw_tables(pipeline.warehouse)
-            with pipeline.open_registry() as registry:
-                snapshot = registry.snapshot()
             with pipeline.warehouse.writing("building marts"):
+                # Read under the lock, so that a build that began later has seen no less.
+                built_at = datetime.now(UTC)
+                with pipeline.open_registry() as registry:
+                    snapshot = registry.snapshot()
                 landed = land_registry(
                     pipeline.warehouse,
                     snapshot,
                     pipeline.settings,
                     run_id=context.run.run_id,
-                    built_at=started,
+                    built_at=built_at,
                 )
                 publishing.start_building(pipeline.warehouse.marts_path)
                 results = pipeline.dbt.build(names, on_node=pipeline.on_node)

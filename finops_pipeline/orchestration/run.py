@@ -37,10 +37,9 @@ class Runner:
     ) -> None:
         self._collections: list[Collection] = []
         self._definitions = build_definitions(
-            replace(pipeline, on_collected=self._collections.append)
+            replace(pipeline, on_collected=self._collections.append), console_level=console_level
         )
         self._instance = instance
-        self._console_level = console_level
 
     def collect(self, days: DateRange, teams: Sequence[str] = ()) -> Collection:
         """Run the job ``collect``; teams that failed are in the result.
@@ -79,10 +78,7 @@ class Runner:
             instance=self._instance,
             raise_on_error=False,
             tags={**tags, **process_tags(self._instance)},
-            run_config={
-                **config,
-                "loggers": {"console": {"config": {"log_level": self._console_level}}},
-            },
+            run_config=dict(config),
         )
 
 

@@ -162,8 +162,10 @@ class Dbt:
             for handler in logging.getLogger("file_log").handlers:
                 handler.close()
         if run.exception is not None:
+            if not isinstance(run.exception, Exception):
+                raise run.exception
             raise FinopsError(
-                f"dbt {arguments[0]} stopped: {run.exception}",
+                f"dbt {arguments[0]} stopped: {run.exception or type(run.exception).__name__}",
                 f"Its log is {self.paths.folder / 'logs' / 'dbt.log'}.",
             )
         return run.result

@@ -78,13 +78,13 @@ class Warehouse:
         return cls(settings.data_dir, memory_limit=settings.duckdb_memory_limit)
 
     def ensure_folder(self) -> None:
-        """Create the data directory.
+        """Create the data directory, for its owner alone.
 
         Raises:
             FinopsError: it cannot be created or written.
         """
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
+            self.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             writable = os.access(self.data_dir, os.W_OK | os.X_OK)
         except OSError as error:
             raise self._unwritable(error.strerror or type(error).__name__) from None

@@ -132,6 +132,19 @@ def test_without_any_team_nothing_is_created(finops: Finops, tmp_path: Path) -> 
     assert tree(tmp_path) == {}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("key", "status", "search"), ("key", "register", "search", "--from-env", "KEY")],
+    ids=" ".join,
+)
+def test_no_registry_is_created_by_asking_for_a_team(
+    finops: Finops, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("KEY", "sk-admin-" + "a" * 40)
+    assert_refused(finops(*arguments), 2, "No team is registered.", "finops team add ID")
+    assert tree(tmp_path) == {}
+
+
 def test_with_deactivated_teams_alone_nothing_is_collected(
     finops: Finops, team: str, tmp_path: Path
 ) -> None:

@@ -46,11 +46,13 @@ import duckdb
 
 stopped = threading.Event()
 threading.Thread(target=lambda: (sys.stdin.read(), stopped.set()), daemon=True).start()
-while not stopped.wait(0.1):
+while not stopped.is_set():
     try:
         with duckdb.connect(sys.argv[1], read_only=True) as connection:
-            run, *totals = connection.execute(
-                "SELECT (SELECT run_id FROM rpt_build), (SELECT sum(cost) FROM fct_costs), "
+            (run,) = connection.execute("SELECT run_id FROM rpt_build").fetchone()
+            stopped.wait(0.2)
+            totals = connection.execute(
+                "SELECT (SELECT sum(cost) FROM fct_costs), "
                 "(SELECT sum(cost) FROM fct_project_daily_costs), "
                 "(SELECT sum(cost) FROM fct_team_daily_costs)"
             ).fetchone()
@@ -58,6 +60,7 @@ while not stopped.wait(0.1):
     except Exception as error:
         print(json.dumps([f"{type(error).__name__}: {error}"]), flush=True)
 """
+"""It lingers between its two questions, so that most publishing happens while it has the file."""
 
 TAMPERING_CLIENT = """
 import sys

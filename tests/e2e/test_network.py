@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import subprocess
+import sys
 import time
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -73,7 +75,7 @@ class Watched:
             process = self._site.start(
                 *command,
                 output=file,
-                PYTHONPATH=str(self._hook),
+                PYTHONPATH=os.pathsep.join([str(self._hook), *sys.path]),
                 WATCHED_IN=str(self._log),
             )
         remotes: set[str] = set()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -42,7 +43,6 @@ class Ledger:
         revision: str | None = None,
         endpoint: str = "costs",
         signature: str = "project_id",
-        organization: str | None = None,
     ) -> None:
         """A reading of ``day``; without content a failed one. A new revision unless named."""
         self.entries += 1
@@ -50,7 +50,7 @@ class Ledger:
             connection.execute(
                 "INSERT INTO raw.collections BY NAME SELECT $id AS collection_id, 'r' AS run_id, "
                 "$team AS team_id, $team AS key_fingerprint, "
-                "$organization AS organization_id, $endpoint AS endpoint, $day::DATE AS cost_date, "
+                "$endpoint AS endpoint, $day::DATE AS cost_date, "
                 "$status AS status, $at::TIMESTAMPTZ AS collected_at, $content AS content_hash, "
                 "$revision AS revision_id, $signature AS query_signature, $load AS _dlt_load_id",
                 {
@@ -64,7 +64,6 @@ class Ledger:
                     "revision": (revision or f"revision {self.entries}") if content else None,
                     "signature": signature if content else None,
                     "load": load,
-                    "organization": organization,
                 },
             )
 
@@ -86,10 +85,46 @@ class Ledger:
         )
 
     def due(self, **choice: Any) -> Ranges:
-        """What is due beside the window of the newest seven days."""
-        ranges = self.all_due(**choice)
+        """What is due beside the newest seven days, had every other day since settled."""
+        with self.other_days_settled(choice.get("teams", ("search",))):
+            ranges = self.all_due(**choice)
         assert ranges.pop() == WINDOW
         return ranges
+
+    @contextmanager
+    def other_days_settled(self, teams: Sequence[str]) -> Iterator[None]:
+        with self.warehouse.connect() as connection:
+            connection.execute(
+                "INSERT INTO raw.collections BY NAME "
+                "SELECT team_id || day AS collection_id, 'r' AS run_id, team_id, "
+                "'costs' AS endpoint, day::DATE AS cost_date, 'ok' AS status, "
+                "day + INTERVAL 30 DAY AS collected_at, 'A' AS content_hash, "
+                "'filled' AS revision_id, 'project_id' AS query_signature, "
+                "'complete' AS _dlt_load_id "
+                "FROM unnest($teams::VARCHAR[]) AS teams (team_id), "
+                "generate_series($start::TIMESTAMPTZ, $end::TIMESTAMPTZ, INTERVAL 1 DAY) "
+                "AS days (day) WHERE (team_id, day::DATE) NOT IN "
+                "(SELECT (team_id, cost_date) FROM raw.collections)",
+                {"teams": list(teams), "start": OLD, "end": YESTERDAY},
+            )
+        yield
+        with self.warehouse.connect() as connection:
+            connection.execute("DELETE FROM raw.collections WHERE revision_id = 'filled'")
+
+    def built(self, unsettled: bool) -> None:
+        """A build that joined the keys of ``search`` and ``joined`` to one organization."""
+        with self.warehouse.connect() as connection:
+            connection.execute(
+                "CREATE SCHEMA IF NOT EXISTS intermediate;"
+                "CREATE OR REPLACE TABLE intermediate.int_costs_sightings AS "
+                "SELECT 'org' AS organization_id, $day::DATE AS cost_date, $settled AS is_settled;",
+                {"day": OLD, "settled": not unsettled},
+            )
+            connection.execute(
+                "CREATE OR REPLACE TABLE intermediate.int_organizations_resolved AS "
+                "SELECT key_fingerprint, 'org' AS organization_id "
+                "FROM unnest(['search', 'joined']) AS keys (key_fingerprint)"
+            )
 
 
 @pytest.fixture
@@ -179,27 +214,27 @@ def test_a_day_is_due_while_one_of_the_teams_has_not_settled_it(ledger: Ledger) 
     assert ledger.due(teams=["search", "support"]) == ONE_DAY
 
 
-@pytest.mark.parametrize("organization", ["org", None])
-def test_a_day_is_due_while_its_organization_has_not_settled_it(
-    ledger: Ledger, organization: str | None
-) -> None:
+def test_a_day_is_due_while_its_organization_has_not_settled_it(ledger: Ledger) -> None:
     """A team that joins later finds a day restated that the others had settled."""
     joined = SETTLED + timedelta(days=9)
-    ledger.read(OLD, SETTLED, "A", team="search", organization="org")
-    ledger.read(OLD + timedelta(days=1), joined, "A", team="joined", organization="org")
-    ledger.read(OLD, joined, "B", team="joined", organization=organization)
+    ledger.read(OLD, SETTLED, "A", team="search")
+    ledger.read(OLD, joined, "B", team="joined")
+    ledger.read(OLD, joined, "B", team="stranger")
+    assert ledger.due(teams=["search", "joined"]) == [], "each for itself has settled it"
+    ledger.built(unsettled=True)
     assert ledger.due(teams=["search"]) == ledger.due(teams=["joined"]) == ONE_DAY
-    ledger.read(OLD, joined + timedelta(days=3), "B", team="search", organization="org")
-    assert ledger.due(teams=["search", "joined"]) == ONE_DAY, "search saw it change just now"
-    ledger.read(OLD, joined + timedelta(days=6), "B", team="search", organization="org")
+    assert ledger.due(teams=["stranger"]) == []
+    ledger.built(unsettled=False)
     assert ledger.due(teams=["search", "joined"]) == []
 
 
-def test_strangers_days_are_not_due(ledger: Ledger) -> None:
-    ledger.read(OLD, SETTLED, team="search", organization="org")
-    ledger.read(OLD, DAY_END, team="research", organization="other")
-    ledger.read(OLD, DAY_END, None, team="keyless")
-    assert ledger.due() == []
+def test_days_that_were_never_read_are_due_from_the_teams_first_day_on(ledger: Ledger) -> None:
+    ledger.read(OLD, SETTLED)
+    ledger.read(OLD + timedelta(days=3), SETTLED + timedelta(days=3))
+    assert ledger.all_due() == [
+        (OLD + timedelta(days=1), OLD + timedelta(days=2)),
+        (OLD + timedelta(days=4), YESTERDAY),
+    ]
 
 
 def test_only_complete_loads_of_this_endpoint_count(ledger: Ledger) -> None:
@@ -230,4 +265,5 @@ def test_neighbouring_days_are_one_range(ledger: Ledger) -> None:
     ]
     before_the_window = WINDOW[0] - timedelta(days=1)
     ledger.read(before_the_window, DAY_END)
-    assert ledger.all_due()[-1] == (before_the_window, YESTERDAY)
+    with ledger.other_days_settled(["search"]):
+        assert ledger.all_due()[-1] == (before_the_window, YESTERDAY)

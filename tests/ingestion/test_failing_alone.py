@@ -193,3 +193,19 @@ def test_an_unforeseen_error_fails_its_team_and_its_text_goes_nowhere(
     assert "team research broke off with RuntimeError" in caplog.text
     assert "in make_client" in caplog.text
     assert admin_key("research") not in caplog.text
+
+
+def test_a_key_of_another_organization_is_refused_although_it_is_answered(
+    company: SimulatedCompany,
+) -> None:
+    company.registry.deactivate_key("search")
+    company.registry.register_key("search", admin_key("search"), organization_id="org-of-search")
+
+    collection = company.collect(FIRST, LAST)
+
+    assert set(collection.failed_teams) == {"search"}
+    assert (
+        f"opens organization {DIGITAL} and not org-of-search" in collection.failed_teams["search"]
+    )
+    assert statuses(company, "search") == ["failed"] * DAYS
+    assert company.seen("search") == {}

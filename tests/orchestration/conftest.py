@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from tests.workplace import Workplace
 
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-
 
 @dataclass(frozen=True)
 class Launcher:
@@ -33,7 +31,7 @@ class Launcher:
         return self.definitions.resolve_job_def("collect").execute_in_process(
             instance=self.instance,
             raise_on_error=False,
-            run_config={**QUIET, "ops": {"costs": {"config": {"teams": list(teams)}}}},
+            run_config={"ops": {"costs": {"config": {"teams": list(teams)}}}},
             tags={
                 "dagster/asset_partition_range_start": start.isoformat(),
                 "dagster/asset_partition_range_end": end.isoformat(),
@@ -44,7 +42,7 @@ class Launcher:
         """The job ``build``, or the models of these names alone as the UI materializes them."""
         if not names:
             return self.definitions.resolve_job_def("build").execute_in_process(
-                instance=self.instance, raise_on_error=False, run_config=QUIET
+                instance=self.instance, raise_on_error=False
             )
         keys = [
             key
@@ -52,7 +50,7 @@ class Launcher:
             if key.path[-1] in names
         ]
         return self.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
-            instance=self.instance, raise_on_error=False, run_config=QUIET, asset_selection=keys
+            instance=self.instance, raise_on_error=False, asset_selection=keys
         )
 
 
@@ -91,4 +89,4 @@ def launcher(company: Workplace) -> Iterator[Launcher]:
     from finops_pipeline.orchestration import build_definitions
 
     with dg.DagsterInstance.ephemeral() as instance:
-        yield Launcher(build_definitions(company.pipeline), instance)
+        yield Launcher(build_definitions(company.pipeline, console_level="CRITICAL"), instance)

@@ -7,6 +7,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.run import DateRange, Runner
 from tests.orchestration.conftest import Launcher
 from tests.orchestration.test_build import amounts_tampered_with
@@ -86,3 +87,18 @@ def test_it_waits_while_anything_is_under_way(launcher: Launcher, sensor: Sensor
     assert sensor.tick() == 0
     launcher.instance.report_run_failed(run)
     assert sensor.tick() == 1
+
+
+def test_a_run_whose_process_died_does_not_keep_it_waiting(
+    launcher: Launcher, sensor: Sensor
+) -> None:
+    launcher.collect(START, START)
+    run = dg.DagsterRun(
+        job_name="collect",
+        status=dg.DagsterRunStatus.STARTED,
+        tags=dict.fromkeys(process_tags(launcher.instance), "gone.lock"),
+    )
+    launcher.instance.add_run(run)
+    assert sensor.tick() == 1
+    (dead,) = launcher.instance.get_runs(dg.RunsFilter(run_ids=[run.run_id]))
+    assert dead.status is dg.DagsterRunStatus.FAILURE
