@@ -53,7 +53,7 @@ def report(run: Runner, rows: int = 1_000_000, repeat: int = 3) -> str:
             speeds(results),
             "### Memory of extraction",
             "Largest resident memory of the process, reading and staging without DuckDB:",
-            table(["", "a tenth", "all", "ratio"], peaks),
+            table(["", "a tenth of the days", "half", "all", "all/tenth", "all/half"], peaks),
         ]
     )
 
@@ -78,14 +78,18 @@ def speeds(results: dict[str, list[Result]]) -> str:
 
 
 def memory_row(run: Runner, company: Company, shape: Shape, repeat: int) -> list[str]:
-    """Median peak memory for a tenth of the days and for all, with the same rows a day."""
-    cells, peaks = [], []
-    for days in (shape.days // 10, shape.days):
+    """Median peak memory for a part of the days and for all, with the same rows a day."""
+    peaks = []
+    for days in (shape.days // 10, shape.days // 2, shape.days):
         runs = [run.run("extraction", company.task(days)) for _ in range(repeat)]
         peaks.append(median(result.peak_bytes for result in runs))
-        cells.append(f"{runs[0].rows:,} rows: {megabytes(peaks[-1])}")
-    label = f"{shape.teams} teams, {shape.rows_per_day:,} rows a day"
-    return [label, *cells, f"{peaks[1] / peaks[0]:.2f}"]
+    tenth, half, whole = peaks
+    return [
+        str(shape),
+        *map(megabytes, peaks),
+        f"{whole / tenth:.2f}",
+        f"{whole / half:.2f}",
+    ]
 
 
 if __name__ == "__main__":

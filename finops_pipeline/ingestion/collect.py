@@ -25,8 +25,6 @@ from finops_pipeline.warehouse.warehouse import Warehouse
 
 _LOAD_ROWS = 500_000
 _LOAD_SECONDS = 30.0
-_WAITING_PAGES = 2
-"""Pages that wait to be written, besides the one that each team's thread holds."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ class _StoppedError(Exception):
 
 @contextmanager
 def _read_all(readings: Sequence[TeamReading], concurrency: int) -> Iterator[_Stream]:
-    stream = _Stream(len(readings), depth=_WAITING_PAGES)
+    stream = _Stream(len(readings), depth=concurrency)
 
     def read(reading: TeamReading) -> None:
         try:
