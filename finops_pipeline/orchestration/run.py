@@ -78,7 +78,8 @@ class Runner:
             instance=self._instance,
             raise_on_error=False,
             tags={**tags, **process_tags(self._instance)},
-            run_config=dict(config),
+            # Named, because Dagster otherwise prints with a logger of its own.
+            run_config={**config, "loggers": {"console": {}}},
         )
 
 

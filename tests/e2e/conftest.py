@@ -189,7 +189,10 @@ def opened_site(scenario: Scenario, folder: Path, *, registered: bool = True) ->
         try:
             yield site
         finally:
-            left = site.processes()
+            # A helper process of Python's own ends a moment after its parent.
+            deadline = time.monotonic() + 30
+            while (left := site.processes()) and time.monotonic() < deadline:
+                time.sleep(0.2)
             for process in left:
                 process.kill()
         assert left == []

@@ -77,11 +77,17 @@ sys.stdin.read()
 
 @dataclass
 class Company:
-    """A site whose runs are killed, beside a pipeline that is left alone on the same company."""
+    """A site whose runs are killed, beside a pipeline that is left alone on the same company.
+
+    Attributes:
+        totals: What the company was billed in all, before and after each restatement.
+        durations: Seconds that each phase of the last whole run took.
+    """
 
     site: Site
     undisturbed: Workplace
     totals: list[Decimal]
+    durations: dict[str, float]
 
     def restate(self, number: int) -> None:
         """Change what was billed for one day, so that the next run publishes another total."""
@@ -89,6 +95,18 @@ class Company:
         day = START + timedelta(days=number % 20)
         self.site.server.control.restate(organization, day, "scale", factor=Decimal("1.5"))
         self.totals.append(sum(self.site.truth(START, END).values(), Decimal(0)))
+
+    def run_both(self) -> None:
+        """Run the killed site to its end this time, and the undisturbed one beside it."""
+        log = self.site.folder / "whole.log"
+        with log.open("wb") as output:
+            process = self.site.start(*RUN, output=output)
+            self.undisturbed.collect(START, END)
+            self.undisturbed.build()
+            assert process.wait(PATIENCE) == 0, log.read_text()
+        took = re.findall(r"^(\w+).*: (\d+\.\d) s$", log.read_text(), re.MULTILINE)
+        self.durations = {phase: float(seconds) for phase, seconds in took}
+        assert set(self.durations) == set(PHASES)
 
 
 @dataclass(frozen=True)
@@ -114,14 +132,6 @@ class Kill:
                 os.kill(process.pid, signal.SIGKILL)
         wait_until(lambda: not group(process), "nothing of the run is left")
         return process.wait() == -signal.SIGKILL
-
-
-def moments(seed: int, count: int, durations: dict[str, float]) -> Iterator[Kill]:
-    """Random moments, spread evenly over the phases of a run."""
-    draw = random.Random(seed)
-    for number in range(count):
-        phase = PHASES[number % len(PHASES)]
-        yield Kill(phase, draw.uniform(0.0, durations[phase]), whole_group=draw.random() < 0.5)
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -170,7 +180,8 @@ def company(tmp_path: Path) -> Iterator[Company]:
         )
         undisturbed = Workplace(settings, site.server, Pipeline.from_settings(settings))
         undisturbed.register()
-        yield Company(site, undisturbed, [sum(site.truth(START, END).values(), Decimal(0))])
+        billed = sum(site.truth(START, END).values(), Decimal(0))
+        yield Company(site, undisturbed, [billed], {})
 
 
 @pytest.mark.parametrize(
@@ -182,29 +193,20 @@ def company(tmp_path: Path) -> Iterator[Company]:
 )
 def test_a_run_killed_at_any_moment_is_made_good_by_the_next(company: Company, count: int) -> None:
     site = company.site
-    code, output = site.run(*RUN)
-    assert code == 0, output
-    durations = {
-        phase: float(seconds)
-        for phase, seconds in re.findall(r"^(\w+).*: (\d+\.\d) s$", output, re.MULTILINE)
-    }
-    assert set(durations) == set(PHASES), output
-    company.undisturbed.collect(START, END)
-
+    company.run_both()
+    draw = random.Random(20260101)
     hits = 0
     record = site.folder / "seen.jsonl"
     with reading_all_the_time(site.settings.marts_path, record):
-        for number, kill in enumerate(moments(20260101, count, durations)):
+        for number in range(count):
             company.restate(number)
+            phase = PHASES[number % len(PHASES)]
+            delay = draw.uniform(0.0, company.durations[phase])
+            kill = Kill(phase, delay, whole_group=draw.random() < 0.5)
             log = site.folder / "killed.log"
-            with log.open("wb") as killed_output:
-                process = site.start(*RUN, output=killed_output)
-                hits += kill.befall(process, log)
-            with log.open("wb") as output_again:
-                again = site.start(*RUN, output=output_again)
-                company.undisturbed.collect(START, END)
-                company.undisturbed.build()
-                assert again.wait(PATIENCE) == 0, (kill, log.read_text())
+            with log.open("wb") as output:
+                hits += kill.befall(site.start(*RUN, output=output), log)
+            company.run_both()
             published = contents(site.settings.marts_path)
             assert published == contents(company.undisturbed.settings.marts_path), kill
             assert sum(site.daily_costs().values(), Decimal(0)) == company.totals[-1]

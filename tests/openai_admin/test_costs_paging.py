@@ -78,20 +78,20 @@ def test_ninety_unknown_days_take_two_calls(server: ScriptedServer) -> None:
 
 def test_known_small_team_reads_a_year_in_three_calls(server: ScriptedServer) -> None:
     server.otherwise = Account()
-    read(server, date(2025, 12, 6), date(2026, 11, 20), rows_per_bucket=125)
+    read(server, date(2025, 12, 6), date(2026, 11, 20), rows_per_bucket=100)
     assert [asked["limit"] for asked in server.asked] == ["180", "180"]
     assert server.asked[1].all("page")
 
 
 def test_page_shrinks_when_days_turn_out_large(server: ScriptedServer) -> None:
     server.otherwise = Account(rows=lambda day: 5_001 if day == JANUARY else 1)
-    pages = read(server, JANUARY, date(2026, 1, 12), rows_per_bucket=12_500)
+    pages = read(server, JANUARY, date(2026, 1, 12), rows_per_bucket=10_000)
     assert [asked["limit"] for asked in server.asked] == ["2"] * 6
     assert days(pages) == span(JANUARY, date(2026, 1, 12))
 
 
 def test_unknown_large_days_shrink_the_second_query(server: ScriptedServer) -> None:
-    server.otherwise = Account(rows=lambda day: 1_250 if day == JANUARY else 1)
+    server.otherwise = Account(rows=lambda day: 1_000 if day == JANUARY else 1)
     read(server, JANUARY, date(2026, 3, 1))
     assert [asked["limit"] for asked in server.asked] == ["31", "20", "20"]
     assert [len(asked.all("page")) for asked in server.asked] == [0, 0, 1]
