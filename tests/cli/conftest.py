@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from finops_pipeline.cli.main import main
 from finops_pipeline.errors import FinopsError
 
 
@@ -49,5 +51,34 @@ def command(data: Path) -> Command:
         if isinstance(error, FinopsError):
             return Outcome(result.stdout, result.stderr, error.exit_code, error)
         return Outcome(result.stdout, result.stderr, result.exit_code, None)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def finops(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Ended]:
+    """The console script, in this process."""
+    # What a command sets for Dagster is undone with everything else.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+
+    def run(*arguments: str) -> Ended:
+        monkeypatch.setattr(sys, "argv", ["finops", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ending:
+            main()
+        code = ending.value.code
+        assert isinstance(code, int)
+        return Ended(code, *capsys.readouterr())
 
     return run

@@ -70,7 +70,9 @@ class Site:
         output: IO[bytes] | int = subprocess.DEVNULL,
         **variables: str,
     ) -> subprocess.Popen[bytes]:
-        """Start a command in a process group of its own."""
+        """Start a command in a process group of its own, which an interrupt reaches."""
+        # What a shell starts in the background ignores SIGINT, and so would its children.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return subprocess.Popen(
             [*map(str, command)],
             cwd=cwd or self.folder,
