@@ -103,7 +103,7 @@ class Settings(BaseSettings):
     )
     duckdb_memory_limit: str = Field(
         default="1GB",
-        pattern=r"^(\d{3,}\s?(MB|MiB)|\d+(\.\d+)?\s?(GB|GiB|TB|TiB))$",
+        pattern=r"^(\d{2,}\s?(MB|MiB)|\d+(\.\d+)?\s?(GB|GiB|TB|TiB))$",
         description="Memory limit of each DuckDB connection.",
     )
 
