@@ -76,7 +76,7 @@ class AdminClient:
         Args:
             start: First UTC day.
             end: The UTC day after the last.
-            rows_per_bucket: Most rows that a day of this team is known to have; None: unknown.
+            rows_per_bucket: Rows that a day of this team seldom exceeds; None: unknown.
 
         Raises:
             OpenAIError: a page could not be read, or not be trusted; nothing of it is yielded.

@@ -27,17 +27,6 @@ _THREADS = 4
 
 
 @dataclass(frozen=True)
-class DbtPaths:
-    """Where dbt's generated files lie, inside the data directory."""
-
-    folder: Path
-
-    @property
-    def target(self) -> Path:
-        return self.folder / "target"
-
-
-@dataclass(frozen=True)
 class NodeResult:
     """How one model or test ended.
 
@@ -64,7 +53,8 @@ class Dbt:
 
     def __init__(self, warehouse: Warehouse) -> None:
         self._warehouse = warehouse
-        self.paths = DbtPaths(warehouse.data_dir / "dbt")
+        self._folder = warehouse.data_dir / "dbt"
+        self._target = self._folder / "target"
 
     def manifest(self) -> Path:
         """The parsed project; parsed anew only when a file of it, or dbt itself, has changed.
@@ -76,17 +66,17 @@ class Dbt:
         """
         # A name of its own for each state of the project: a file that is there is whole and
         # right, while dbt rewrites its own manifest.json in place during a build.
-        made = self.paths.folder / f"manifest.{_project_state()}.json"
+        made = self._folder / f"manifest.{_project_state()}.json"
         if made.exists():
             return made
         # Several processes may load at once: each parses for itself, the last one wins.
         with self._warehouse.scratch_folder() as scratch:
             self._invoke(["parse"], target=scratch)
-            self.paths.target.mkdir(exist_ok=True)
+            self._target.mkdir(exist_ok=True)
             partial = "partial_parse.msgpack"
-            (scratch / partial).replace(self.paths.target / partial)
+            (scratch / partial).replace(self._target / partial)
             (scratch / "manifest.json").replace(made)
-        for earlier in self.paths.folder.glob("manifest.*.json"):
+        for earlier in self._folder.glob("manifest.*.json"):
             if earlier != made:
                 earlier.unlink(missing_ok=True)
         return made
@@ -112,7 +102,7 @@ class Dbt:
             if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
                 on_node(event.data.node_info.node_name)
 
-        results = self._invoke(arguments, target=self.paths.target, callback=callback)
+        results = self._invoke(arguments, target=self._target, callback=callback)
         return [
             NodeResult(
                 name=result.node.name,
@@ -142,11 +132,11 @@ class Dbt:
             "--project-dir",
             str(PROJECT_DIR),
             "--profiles-dir",
-            str(self.paths.folder),
+            str(self._folder),
             "--target-path",
             str(target),
             "--log-path",
-            str(self.paths.folder / "logs"),
+            str(self._folder / "logs"),
             "--log-level",
             "none",
             "--log-level-file",
@@ -166,12 +156,12 @@ class Dbt:
                 raise run.exception
             raise FinopsError(
                 f"dbt {arguments[0]} stopped: {run.exception or type(run.exception).__name__}",
-                f"Its log is {self.paths.folder / 'logs' / 'dbt.log'}.",
+                f"Its log is {self._folder / 'logs' / 'dbt.log'}.",
             )
         return run.result
 
     def _write_profile(self) -> None:
-        self.paths.folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         profile = {
             PROFILE: {
                 "target": "embedded",
@@ -192,7 +182,7 @@ class Dbt:
                 },
             }
         }
-        path = self.paths.folder / "profiles.yml"
+        path = self._folder / "profiles.yml"
         text = yaml.safe_dump(profile)
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
