@@ -191,6 +191,7 @@ def _read_all(readings: Sequence[TeamReading], concurrency: int) -> Iterator[_St
         try:
             for batch in reading.batches():
                 stream.put(batch)
+                del batch  # not kept while the next one is read
             stream.put(reading.outcome)
         except _StoppedError:
             return

@@ -134,6 +134,7 @@ class TeamReading:
                 for page in pages:
                     self._calls = client.calls
                     yield self._landing(page.buckets, page.received_at)
+                    del page  # not kept while the next one is read
             finally:
                 self._calls = client.calls
             if len(self._seen) < (self._end - self._start).days + 1:

@@ -164,6 +164,7 @@ class CostsReader:
                     yield CostsPage(self._number, part.received_at, part.buckets)
                 days = (end - next_day).days
                 larger = part.buckets and self._size.worth_a_new_query(query.limit, days)
+                del part  # two pages of every team at once would not fit the memory of one
                 if end < query.end or (days and larger):
                     break
             end = self._closed(end)
@@ -179,6 +180,7 @@ class CostsReader:
             idle = 0 if part.buckets else idle + 1
             next_day, token = part.next_day, part.token
             yield part
+            del part
             if token is None:
                 return
             if idle == MAX_IDLE_PAGES:
