@@ -67,6 +67,11 @@ class Settings(BaseSettings):
         default=None,
         description="SQLAlchemy URL of the registry; unset: SQLite in the data directory.",
     )
+    kms_key_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="AWS KMS key that wraps new keys; unset: the local wrapping key.",
+    )
     key_file: AbsolutePath = Field(
         default_factory=lambda: user_config_path("finops") / "key",
         description="The local wrapping key, mode 0600.",
@@ -105,6 +110,18 @@ class Settings(BaseSettings):
         default="1GB",
         pattern=r"^(\d{2,}\s?(MB|MiB)|\d+(\.\d+)?\s?(GB|GiB|TB|TiB))$",
         description="Memory limit of each DuckDB connection.",
+    )
+    schedules_enabled: bool = Field(
+        default=False,
+        description="Whether Dagster's schedules and the sensor repair_gaps run by default.",
+    )
+    keep_runs_days: int = Field(
+        default=90, ge=1, description="Housekeeping: days after which Dagster's runs are deleted."
+    )
+    keep_incomplete_loads_hours: int = Field(
+        default=24,
+        ge=1,
+        description="Housekeeping: hours after which incomplete loads are deleted.",
     )
 
     @model_validator(mode="after")

@@ -14,3 +14,10 @@
 {% macro days_long(days) -%}
     to_hours(24 * {{ days }})
 {%- endmacro %}
+
+{#- Whole days from the end of a UTC day to a moment, 0 for a moment before that end. -#}
+{% macro age_in_days(moment, day) -%}
+    greatest(
+        cast(floor((epoch_us({{ moment }}) - epoch_us({{ day_end(day) }})) / 86400000000) as bigint), 0
+    )
+{%- endmacro %}

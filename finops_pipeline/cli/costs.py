@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from finops_pipeline import marts
-from finops_pipeline.cli.costs_tables import Row, print_daily, print_summary
+from finops_pipeline.cli.costs_tables import Row, known_at, print_daily, print_summary
+from finops_pipeline.cli.days import parse_day
 from finops_pipeline.cli.output import JsonOption, emit, warn
-from finops_pipeline.cli.run import parse_day
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.settings import load_settings
 
@@ -98,24 +98,43 @@ def daily(
         By | None,
         typer.Option("--by", help="One row per day and team, or project. [default: team]"),
     ] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="TIME",
+            help="Amounts as they were known at this time, as 2026-03-05T09:00Z; teams and "
+            "projects as of today.",
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Show the cost of each day."""
     first = None if start is None else parse_day(start, "--from")
     last = None if end is None else parse_day(end, "--to")
+    moment = None if as_of is None else _moment(as_of)
     with _published() as connection:
         build = _Build.read(connection)
-        days = _days(first, last, build)
+        days = _days(first, last, build, moment)
         _check_known(connection, team, "team")
         _check_known(connection, project, "project")
         by_project = by is By.PROJECT or (by is None and project is not None)
         grain = ["cost_date", "team_id", *(["project_id"] if by_project else []), "currency"]
-        parameters = {"first": days[0], "last": days[1], "team": team, "project": project}
+        parameters: dict[str, object] = {
+            "first": days[0],
+            "last": days[1],
+            "team": team,
+            "project": project,
+        }
+        costs = "fct_project_daily_costs"
+        if moment is not None:
+            costs = "(FROM costs_as_of($as_of) WHERE is_reported)"
+            parameters["as_of"] = moment
         rows = _rows(
             connection,
             f"""
             SELECT {", ".join(grain)}, sum(cost) AS cost, bool_and(is_settled) AS is_settled
-            FROM fct_project_daily_costs
+            FROM {costs}
             WHERE cost_date BETWEEN $first AND $last
                 AND ($team IS NULL OR team_id = $team)
                 AND ($project IS NULL OR project_id = $project)
@@ -124,18 +143,37 @@ def daily(
             """,
             parameters,
         )
-        unread = _unread_days(connection, days)
-    columns = (*grain, "cost", "is_settled")
+        unread = _unread_days(connection, days, moment)
+        first_reading = None if moment is None else _first_reading(connection)
+    columns = [*grain, "cost", "is_settled"]
+    if moment is not None:
+        rows = [{**row, "as_of": moment} for row in rows]
+        columns.append("as_of")
     if json:
         emit(rows, columns, json=True, title="")
     elif rows:
-        print_daily(rows, grain, days)
+        print_daily(rows, grain, days, as_of=moment)
     else:
-        typer.echo(f"No costs from {days[0]} to {days[1]}.")
-    if unread:
+        typer.echo(f"No costs from {days[0]} to {days[1]}{known_at(moment)}.")
+    if moment is not None and (first_reading is None or moment < first_reading):
+        which = (
+            "none was made yet"
+            if first_reading is None
+            else f"the first was made at {first_reading}"
+        )
+        warn(f"No reading had been made by then; {which}.")
+    elif unread and moment is not None:
+        warn(f"{unread} had not been read by then, so that these days can show too little.")
+    elif unread:
         warn(
             f"{unread} were never read successfully, so that these days can show too little; "
             f"`finops run --from {days[0]} --to {days[1]}` reads them."
+        )
+    if moment is not None:
+        typer.echo(
+            f"Amounts as known at {moment:%Y-%m-%d %H:%M:%S} UTC, attributed to teams and projects "
+            "as of today.",
+            err=json,
         )
     typer.echo(build.as_of(), err=json)
 
@@ -208,12 +246,30 @@ def _check_known(connection: duckdb.DuckDBPyConnection, wanted: str | None, kind
         )
 
 
-def _days(first: date | None, last: date | None, build: _Build) -> tuple[date, date]:
+def _moment(text: str) -> datetime:
+    """A moment in UTC, from ISO 8601 with a time zone."""
+    example = "2026-03-05T09:00Z, or 2026-03-05T10:00+01:00"
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--as-of {text!r} is not a time.", f"Write it as {example}.") from None
+    if moment.tzinfo is None:
+        raise UsageError(f"--as-of {text!r} names no time zone.", f"Write it as {example}.")
+    return moment.astimezone(UTC)
+
+
+def _days(
+    first: date | None, last: date | None, build: _Build, as_of: datetime | None
+) -> tuple[date, date]:
     if last is None:
         last = build.newest_complete_date or build.last_day
+        what = "the newest complete day"
+        if as_of is not None and as_of.date() <= last:
+            last = as_of.date() - timedelta(days=1)
+            what = "the day before --as-of"
         if first is not None and first > last:
             raise UsageError(
-                f"--from {first} lies after the newest complete day, {last}.",
+                f"--from {first} lies after {what}, {last}.",
                 "Begin earlier, or name the last day with --to.",
             )
     if first is None:
@@ -223,22 +279,39 @@ def _days(first: date | None, last: date | None, build: _Build) -> tuple[date, d
     return first, last
 
 
-def _unread_days(connection: duckdb.DuckDBPyConnection, days: tuple[date, date]) -> str:
-    """The days of which some team's bucket has never been read, as a phrase; empty: none.
+def _first_reading(connection: duckdb.DuckDBPyConnection) -> datetime | None:
+    ((first,),) = connection.execute(
+        "SELECT min(collected_at) FROM rpt_collections WHERE endpoint = 'costs' AND status = 'ok'"
+    ).fetchall()
+    return None if first is None else first.astimezone(UTC)
+
+
+def _unread_days(
+    connection: duckdb.DuckDBPyConnection, days: tuple[date, date], as_of: datetime | None
+) -> str:
+    """The days of which some team's bucket was never read, or not by then; empty: none.
 
     All teams count, also where one is asked for: its projects can be in any organization.
     """
+    never_read = "last_ok_at IS NULL"
+    parameters: dict[str, object] = {"first": days[0], "last": days[1]}
+    if as_of is not None:
+        never_read = """(cost_date, team_id) NOT IN (
+            SELECT (cost_date, team_id) FROM rpt_collections
+            WHERE endpoint = 'costs' AND status = 'ok' AND collected_at <= $as_of
+        )"""
+        parameters["as_of"] = as_of
     unread = _rows(
         connection,
-        """
+        f"""
         SELECT cost_date, string_agg(team_id, ', ' ORDER BY team_id) AS teams
         FROM rpt_collection_status
-        WHERE endpoint = 'costs' AND last_ok_at IS NULL AND status <> 'unsupported'
+        WHERE endpoint = 'costs' AND {never_read} AND status <> 'unsupported'
             AND cost_date BETWEEN $first AND $last
         GROUP BY cost_date
         ORDER BY cost_date
         """,
-        {"first": days[0], "last": days[1]},
+        parameters,
     )
     named = [f"{row['cost_date']} ({row['teams']})" for row in unread[:3]]
     more = [f"{len(unread) - 3} more days"] if len(unread) > 3 else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 import typer
@@ -39,7 +39,18 @@ def print_summary(rows: Sequence[Row]) -> None:
         )
 
 
-def print_daily(rows: Sequence[Row], grain: Sequence[str], days: tuple[date, date]) -> None:
+def known_at(as_of: datetime | None) -> str:
+    """What to say behind a range of days whose figures are those of an earlier moment (UTC)."""
+    return "" if as_of is None else f", as known at {as_of:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def print_daily(
+    rows: Sequence[Row],
+    grain: Sequence[str],
+    days: tuple[date, date],
+    *,
+    as_of: datetime | None = None,
+) -> None:
     """Print the costs of days, at the grain of these columns, and a total for each currency."""
     totals: dict[str, Decimal] = {}
     settled: dict[str, bool] = {}
@@ -51,7 +62,7 @@ def print_daily(rows: Sequence[Row], grain: Sequence[str], days: tuple[date, dat
         settled[currency] = settled.get(currency, True) and bool(row["is_settled"])
     names = [column for column in grain if column != "currency"]
     print_table(
-        f"Costs from {days[0]} to {days[1]} (UTC)",
+        f"Costs from {days[0]} to {days[1]} (UTC){known_at(as_of)}",
         [*names, "cost", "currency", ""],
         [
             [

@@ -75,7 +75,9 @@ def _fresh_folder() -> None:
 
 def _register(settings: Settings, scenario: Scenario) -> None:
     from finops_pipeline.registry import open_registry
+    from finops_pipeline.registry.validation import admin_client, check_with_openai
 
+    make_client = admin_client(settings)
     with open_registry(settings) as registry:
         for team in scenario.registration.teams:
             registry.add_team(
@@ -84,7 +86,8 @@ def _register(settings: Settings, scenario: Scenario) -> None:
                 cost_center=team.cost_center,
                 owner_email=team.owner_email,
             )
-            registry.register_key(team.team_id, team.admin_key)
+            check = check_with_openai(team.team_id, make_client)
+            registry.register_key(team.team_id, team.admin_key, check=check)
         for project in scenario.registration.projects:
             registry.add_project(
                 project.project_id,

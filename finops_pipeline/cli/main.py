@@ -8,11 +8,15 @@ from typing import Annotated
 import typer
 
 from finops_pipeline.cli import (
+    audit,
     costs,
     demo,
+    doctor,
+    housekeeping,
     key,
     project,
     query,
+    registry,
     run,
     settings,
     simulate,
@@ -42,10 +46,14 @@ def options(
 app.add_typer(team.app, name="team")
 app.add_typer(key.app, name="key")
 app.add_typer(project.app, name="project")
+app.add_typer(registry.app, name="registry")
+app.add_typer(audit.app, name="audit")
 app.command("run")(run.run)
 app.command("build")(run.build)
 app.add_typer(costs.app, name="costs")
+app.command("housekeeping")(housekeeping.housekeeping)
 app.command("query")(query.query)
+app.command("doctor")(doctor.doctor)
 app.command("settings")(settings.settings)
 app.command("simulate")(simulate.simulate)
 app.command("ui")(ui.ui)

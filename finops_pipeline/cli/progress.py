@@ -10,8 +10,14 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from finops_pipeline.ingestion.outcome import in_words
+
 if TYPE_CHECKING:
-    from finops_pipeline.ingestion.collect import Progress as CollectProgress
+    from finops_pipeline.ingestion.outcome import Progress as CollectProgress
+
+
+_SECONDS_BETWEEN_LINES = 30.0
+"""Where there are no bars."""
 
 
 class RunProgress:
@@ -22,12 +28,14 @@ class RunProgress:
         self._bars = bars
         self._task = bars.add_task("", start=False, visible=False, detail="")
         self._nodes = 0
+        self._next_line = _SECONDS_BETWEEN_LINES
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """One part of the run; its duration is said at its end where there are no bars."""
         began = time.monotonic()
         self._nodes = 0
+        self._next_line = _SECONDS_BETWEEN_LINES
         self._bars.reset(self._task, description=name, total=None, visible=True, detail="")
         if not self._console.is_terminal:
             self._console.print(f"{name} …", highlight=False)
@@ -37,12 +45,13 @@ class RunProgress:
             self._console.print(f"{name}: {took:.1f} s", highlight=False)
 
     def collecting(self, progress: CollectProgress) -> None:
+        words = in_words(progress)
         self._bars.update(
-            self._task,
-            total=progress.buckets,
-            completed=progress.buckets_done,
-            detail=f"{progress.teams_done}/{progress.teams} teams, {progress.rows} new rows",
+            self._task, total=progress.buckets, completed=progress.buckets_done, detail=words
         )
+        if not self._console.is_terminal and progress.seconds >= self._next_line:
+            self._next_line = progress.seconds + _SECONDS_BETWEEN_LINES
+            self._console.print(words, highlight=False)
 
     def node_finished(self, name: str) -> None:
         self._nodes += 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from finops_pipeline.cli.days import chosen_days
 from finops_pipeline.cli.opened import opened_registry
 from finops_pipeline.cli.output import JsonOption, emit_one, warn
 from finops_pipeline.errors import FinopsError, UsageError
@@ -30,9 +31,19 @@ def run(
     end: Annotated[
         str | None, typer.Option("--to", metavar="DATE", help="Last day (UTC), inclusive.")
     ] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Instead of dates: the last N days.")
+    ] = None,
+    last_month: Annotated[
+        bool, typer.Option("--last-month", help="Instead of dates: the whole previous month.")
+    ] = False,
     team: Annotated[
         list[str] | None, typer.Option("--team", help="Only this team; may be repeated.")
     ] = None,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on where the newest run that broke off ended."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Collect, build, check and publish.
@@ -40,7 +51,11 @@ def run(
     Without dates: the last closed days (FINOPS_RESTATEMENT_DAYS) and every unsettled day.
     """
     settings = load_settings()
-    window = _window(settings, start, end)
+    chosen = chosen_days(settings, start=start, end=end, days=days, last_month=last_month)
+    if resume and (chosen or team):
+        raise UsageError(
+            "--resume takes neither days nor teams.", "It goes on with those of the run."
+        )
     teams = _checked_teams(settings, team or [])
     _ensure_folder(settings)
 
@@ -50,14 +65,29 @@ def run(
     with run_progress() as progress:
         with progress.phase("Starting"):
             runner = _runner(settings, progress)
-            ranges = [DateRange(*window)] if window else _due(settings, teams)
+            resumption = runner.newest_broken_off() if resume else None
+            if resumption:
+                wanted, team = [DateRange(resumption.start, resumption.end)], resumption.teams
+            else:
+                wanted = [DateRange(*chosen)] if chosen else _due(settings, teams)
         collections = []
-        for days in ranges:
-            with progress.phase(f"Collecting {days.start} to {days.end}"):
-                collections.append(runner.collect(days, team or []))
+        for each in wanted:
+            with _resumable(), progress.phase(f"Collecting {each.start} to {each.end}"):
+                tags = resumption.tags if resumption else {}
+                collections.append(runner.collect(each, team or [], tags=tags))
         with progress.phase("Building and publishing"):
             runner.build()
     _report(settings, collections, json=json)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Say on an interrupt how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        warn("interrupted. What has landed stays; go on with `finops run --resume`.")
+        raise
 
 
 def build(json: JsonOption = False) -> None:
@@ -78,50 +108,6 @@ def build(json: JsonOption = False) -> None:
         json=json,
         sentence=f"Published {settings.marts_path}.",
     )
-
-
-def parse_day(text: str, option: str) -> date:
-    """A day from the command line.
-
-    Raises:
-        UsageError: it is no date; names the option.
-    """
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise UsageError(
-            f"{option} {text!r} is not a date.", "Write it as YYYY-MM-DD, for example 2026-03-31."
-        ) from None
-
-
-def _window(
-    settings: Settings, start_text: str | None, end_text: str | None
-) -> tuple[date, date] | None:
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
-    if settings.start_date > yesterday:
-        raise UsageError(
-            f"The first day, {settings.start_date}, is not over yet (UTC).",
-            "Set FINOPS_START_DATE to an earlier day.",
-        )
-    if start_text is None and end_text is None:
-        return None
-    end = parse_day(end_text, "--to") if end_text is not None else yesterday
-    start = parse_day(start_text, "--from") if start_text is not None else end
-    first_option = "--from" if start_text is not None else "--to"
-    for option, day in ((first_option, start), ("--to", end)):
-        if day > yesterday:
-            raise UsageError(
-                f"{option} {day} is not over yet (UTC).",
-                f"The newest day to collect is {yesterday}.",
-            )
-    if start > end:
-        raise UsageError(f"--from {start} lies after --to {end}.", "Exchange the two dates.")
-    if start < settings.start_date:
-        raise UsageError(
-            f"{first_option} {start} lies before the first day, {settings.start_date}.",
-            "Choose a later day, or set FINOPS_START_DATE to an earlier one.",
-        )
-    return start, end
 
 
 def _checked_teams(settings: Settings, wanted: Sequence[str]) -> list[str]:
@@ -195,6 +181,7 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
         "run_ids": [collection.run_id for collection in collections],
         "buckets_read": len(read),
         "buckets_failed": len(buckets) - len(read),
+        "buckets_read_before": sum(len(collection.read_before) for collection in collections),
         "buckets_changed": sum(bucket.changed for bucket in read),
         "rows_landed": sum(collection.rows_landed for collection in collections),
         "api_calls": sum(collection.calls for collection in collections),
@@ -202,7 +189,9 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
         "published": str(settings.marts_path),
     }
     sentence = f"Read {len(read)} of {len(buckets)} team-days in {result['api_calls']} API calls"
-    if read:
+    if result["buckets_read_before"]:
+        sentence += f"; {result['buckets_read_before']} had been read before"
+    if read or result["buckets_read_before"]:
         sentence += (
             f"; {result['buckets_changed']} were new or changed ({result['rows_landed']} rows "
             f"landed).\nPublished {settings.marts_path}"
@@ -210,7 +199,7 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
     emit_one(result, tuple(result), json=json, sentence=f"{sentence}.")
     for team, reason in sorted(failed.items()):
         warn(f"team {team} failed: {reason}")
-    if not read:
+    if not (read or result["buckets_read_before"]):
         raise FinopsError(
             "No team could be read.", "Mend what is named above, then run the same again."
         )

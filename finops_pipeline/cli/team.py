@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from finops_pipeline.cli.opened import has_registry, opened_registry
+from finops_pipeline.cli.effective import EffectiveOption, optional_day
+from finops_pipeline.cli.opened import OnBehalfOfOption, has_registry, opened_registry
 from finops_pipeline.cli.output import JsonOption, emit, emit_one
 from finops_pipeline.errors import UsageError
 from finops_pipeline.settings import load_settings
@@ -46,10 +47,11 @@ def add(
     budget_owner_email: BudgetOwner = None,
     cost_center: CostCenter = None,
     parent_team: Parent = None,
+    on_behalf_of: OnBehalfOfOption = None,
     json: JsonOption = False,
 ) -> None:
     """Register a team."""
-    with opened_registry(create=True) as registry:
+    with opened_registry(create=True, on_behalf_of=on_behalf_of) as registry:
         team = registry.add_team(
             team_id,
             team_name=name,
@@ -80,6 +82,8 @@ def change(
     budget_owner_email: BudgetOwner = None,
     cost_center: CostCenter = None,
     parent_team: Parent = None,
+    effective: EffectiveOption = None,
+    on_behalf_of: OnBehalfOfOption = None,
     json: JsonOption = False,
 ) -> None:
     """Change a team; an empty text ("") clears a value."""
@@ -92,14 +96,18 @@ def change(
     }
     if all(value is None for value in changes.values()):
         raise UsageError("Nothing to change was given.", "`finops team set --help` lists it all.")
-    with opened_registry() as registry:
-        team = registry.set_team(team_id, **changes)
-    emit_one(asdict(team), COLUMNS, json=json, sentence=f"Team {team_id} is changed.")
+    from_day = optional_day(effective, "--effective")
+    with opened_registry(on_behalf_of=on_behalf_of) as registry:
+        team = registry.set_team(team_id, **changes, effective=from_day)
+    when = "" if from_day is None else f" from {from_day} on"
+    emit_one(asdict(team), COLUMNS, json=json, sentence=f"Team {team_id} is changed{when}.")
 
 
 @app.command("deactivate")
-def deactivate(team_id: TeamId, json: JsonOption = False) -> None:
+def deactivate(
+    team_id: TeamId, on_behalf_of: OnBehalfOfOption = None, json: JsonOption = False
+) -> None:
     """End a team: it is no longer collected; what was collected stays."""
-    with opened_registry() as registry:
+    with opened_registry(on_behalf_of=on_behalf_of) as registry:
         team = registry.deactivate_team(team_id)
     emit_one(asdict(team), COLUMNS, json=json, sentence=f"Team {team_id} is deactivated.")

@@ -2,7 +2,7 @@
 
 Teams are read in threads and hand over batches through a short queue; the calling thread loads
 them. A range becomes a load about every half million rows or thirty seconds, so a run that is
-stopped loses little, and running it again repeats only what had not landed.
+stopped loses little, and one that resumes it reads only what had not landed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
-from finops_pipeline.ingestion.ledger import Ledger, read_ledger
+from finops_pipeline.ingestion.days import ranges
+from finops_pipeline.ingestion.ledger import Ledger, read_by_runs, read_ledger
 from finops_pipeline.ingestion.loading import Loader, raw_tables_exist
-from finops_pipeline.ingestion.outcome import Collection, TeamOutcome
+from finops_pipeline.ingestion.outcome import BucketOutcome, Collection, Progress, TeamOutcome
 from finops_pipeline.ingestion.reading import ENDPOINT, Batch, ClientFactory, Keys, TeamReading
 from finops_pipeline.registry import CollectableTeam
 from finops_pipeline.warehouse.warehouse import Warehouse
@@ -27,26 +27,10 @@ _LOAD_ROWS = 500_000
 _LOAD_SECONDS = 30.0
 
 
-@dataclass(frozen=True)
-class Progress:
-    """How far a collection is.
-
-    Attributes:
-        teams / teams_done: Teams to read, and read to their end.
-        buckets / buckets_done: (team, day) buckets to read, and read or failed.
-        rows: New rows so far.
-        loads: Loads made visible so far.
-    """
-
-    teams: int
-    teams_done: int
-    buckets: int
-    buckets_done: int
-    rows: int
-    loads: int
-
-
 OnProgress = Callable[[Progress], None]
+
+OnLanded = Callable[[Sequence[BucketOutcome]], None]
+"""Given the buckets of each load once it is visible; first those that were read before."""
 
 
 def collect_costs(
@@ -59,48 +43,68 @@ def collect_costs(
     end: date,
     run_id: str,
     concurrency: int,
+    resumed_runs: Sequence[str] = (),
     on_progress: OnProgress = lambda _: None,
+    on_landed: OnLanded = lambda _: None,
 ) -> Collection:
     """Read the costs of ``teams`` from ``start`` to ``end`` (UTC days, both inclusive).
 
     Each team fails alone: what went wrong is in the ledger and in the result. Rows land only
     where the content of a bucket is new.
 
+    Args:
+        resumed_runs: Runs that broke off and that this one continues: buckets that they read
+            successfully are not read again.
+
     Raises:
         FinopsError: the warehouse cannot be opened, or somebody else held it for too long.
     """
+    began = time.monotonic()
     ledger = Ledger()
+    collection = Collection(run_id)
     with warehouse.writing("reading the ledger"):
         if raw_tables_exist(warehouse):  # the first load creates them
             with warehouse.connect() as connection:
                 team_ids = [team.team_id for team in teams]
                 ledger = read_ledger(connection, ENDPOINT, team_ids, start, end)
-    readings = [
-        TeamReading(
-            team,
-            start=start,
-            end=end,
-            run_id=run_id,
-            ledger=ledger,
-            keys=keys,
-            make_client=make_client,
-        )
-        for team in teams
-    ]
-    collection = Collection(run_id)
+                if resumed_runs:
+                    collection.read_before = read_by_runs(
+                        connection, ENDPOINT, team_ids, start, end, resumed_runs
+                    )
+    days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
+    before = {(bucket.team_id, bucket.day) for bucket in collection.read_before}
+    readings = []
+    for team in teams:
+        missing = ranges([day for day in days if (team.team_id, day) not in before])
+        if missing:
+            readings.append(
+                TeamReading(
+                    team,
+                    ranges=missing,
+                    run_id=run_id,
+                    ledger=ledger,
+                    keys=keys,
+                    make_client=make_client,
+                )
+            )
+        else:
+            collection.teams.append(TeamOutcome(team.team_id, calls=0, seconds=0.0, error=None))
 
     def tell() -> None:
         on_progress(
             Progress(
                 teams=len(teams),
                 teams_done=len(collection.teams),
-                buckets=len(teams) * ((end - start).days + 1),
-                buckets_done=len(collection.buckets),
+                buckets=len(teams) * len(days),
+                buckets_done=len(before) + len(collection.buckets),
+                buckets_before=len(before),
                 rows=collection.rows_landed,
                 loads=collection.loads,
+                seconds=time.monotonic() - began,
             )
         )
 
+    on_landed(collection.read_before)
     tell()
     with warehouse.scratch_folder() as folder, _read_all(readings, concurrency) as stream:
         loader = Loader(warehouse, folder)
@@ -109,8 +113,10 @@ def collect_costs(
                 # Writes nothing: as the beginning of a load it would make an empty one.
                 collection.teams.append(first)
             else:
+                landed_before = len(collection.buckets)
                 loader.load(_recorded(stream.chunk(first), collection, tell))
                 collection.loads += 1
+                on_landed(collection.buckets[landed_before:])
             tell()
     return collection
 
@@ -203,6 +209,10 @@ def _read_all(readings: Sequence[TeamReading], concurrency: int) -> Iterator[_St
         for reading in readings:
             executor.submit(read, reading)
         yield stream
-    finally:
+    except BaseException:
+        # A thread may be waiting minutes for OpenAI to accept calls again. Nobody takes what it
+        # reads any more, so it ends by itself.
         stream.stop()
-        executor.shutdown(wait=True, cancel_futures=True)
+        executor.shutdown(wait=False, cancel_futures=True)
+        raise
+    executor.shutdown()

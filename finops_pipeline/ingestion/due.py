@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from itertools import groupby
 
+from finops_pipeline.ingestion.days import ranges
 from finops_pipeline.ingestion.loading import raw_tables_exist
 from finops_pipeline.warehouse.warehouse import Warehouse
 
@@ -15,8 +15,18 @@ WITH readings AS (
   WHERE endpoint = $endpoint AND team_id IN (SELECT unnest($teams))
     AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 ),
+buckets AS (
+  SELECT
+    team_id, cost_date, max(collected_at) AS read_at,
+    coalesce(
+      min(content_hash) = max(content_hash) AND min(query_signature) = max(query_signature), false
+    ) AS is_constant
+  FROM readings WHERE status = 'ok' GROUP BY ALL
+),
 successful AS (
-  SELECT * FROM readings WHERE status = 'ok'
+  -- The rest is needed only where a content has ever changed: a small part of a long history.
+  SELECT readings.* FROM readings INNER JOIN buckets USING (team_id, cost_date)
+  WHERE readings.status = 'ok' AND NOT buckets.is_constant
 ),
 newest AS (
   SELECT * FROM successful
@@ -37,6 +47,9 @@ content AS (
   GROUP BY ALL
 ),
 settled AS (
+  SELECT team_id, cost_date FROM buckets
+  WHERE is_constant AND read_at >= (cost_date + 1)::TIMESTAMPTZ + to_days($settle_days)
+  UNION ALL
   SELECT content.team_id, content.cost_date
   FROM content
   INNER JOIN successful
@@ -111,12 +124,4 @@ def due_days(
                 if connection.execute(_SIGHTINGS_EXIST).fetchall() == [(True,)]:
                     found += connection.execute(_UNSETTLED_BY_ORGANIZATION, scope).fetchall()
             window |= {day for (day,) in found if day >= first_day}
-    return _ranges(sorted(window))
-
-
-def _ranges(days: Sequence[date]) -> list[tuple[date, date]]:
-    ranges = []
-    for _, run in groupby(enumerate(days), key=lambda pair: pair[1].toordinal() - pair[0]):
-        members = [day for _, day in run]
-        ranges.append((members[0], members[-1]))
-    return ranges
+    return ranges(sorted(window))

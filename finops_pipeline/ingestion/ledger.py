@@ -8,6 +8,8 @@ from datetime import date
 
 import duckdb
 
+from finops_pipeline.ingestion.outcome import BucketOutcome, Status
+
 _KNOWN_BUCKETS = """
 SELECT team_id, cost_date, content_hash, query_signature, revision_id
 FROM raw.collections
@@ -34,6 +36,17 @@ WHERE team_id IN (SELECT unnest($teams))
   AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 QUALIFY row_number() OVER (
   PARTITION BY team_id, key_fingerprint, project_id ORDER BY collected_at DESC
+) = 1
+"""
+
+_READ_BY_RUNS = """
+SELECT team_id, cost_date, row_count, currency, cost
+FROM raw.collections
+WHERE endpoint = $endpoint AND status = 'ok' AND run_id IN (SELECT unnest($runs))
+  AND team_id IN (SELECT unnest($teams)) AND cost_date BETWEEN $start AND $end
+  AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
+QUALIFY row_number() OVER (
+  PARTITION BY team_id, cost_date ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
 ) = 1
 """
 
@@ -94,3 +107,33 @@ def read_ledger(
             ).fetchall()
         },
     )
+
+
+def read_by_runs(
+    connection: duckdb.DuckDBPyConnection,
+    endpoint: str,
+    teams: Sequence[str],
+    start: date,
+    end: date,
+    runs: Sequence[str],
+) -> list[BucketOutcome]:
+    """What ``runs`` read successfully and completely landed; ``end`` is inclusive (UTC days)."""
+    scope = {
+        "endpoint": endpoint,
+        "teams": list(teams),
+        "start": start,
+        "end": end,
+        "runs": list(runs),
+    }
+    return [
+        BucketOutcome(
+            team,
+            day,
+            Status.OK,
+            row_count,
+            costs=((currency, cost),) if currency is not None else (),
+        )
+        for team, day, row_count, currency, cost in connection.execute(
+            _READ_BY_RUNS, scope
+        ).fetchall()
+    ]

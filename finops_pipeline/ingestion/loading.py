@@ -83,8 +83,9 @@ class Loader:
                     pass  # waits until no foreign client holds the file; dlt opens it itself
                 self._pipeline.load().raise_on_failed_jobs()
         except PipelineStepFailed as failed:
-            # To dlt an interrupt is a step that failed; to whoever pressed Ctrl-C it is the end.
-            if isinstance(failed.__cause__, KeyboardInterrupt):
+            # To dlt an interrupt, which is no Exception, is a step that failed; to whoever sent it
+            # it is the end.
+            if not isinstance(failed.__cause__, Exception | None):
                 raise failed.__cause__ from None
             raise
 

@@ -1,4 +1,4 @@
-"""What a collection did, per team and day."""
+"""What a collection did, per team and day, and how far it is."""
 
 from __future__ import annotations
 
@@ -57,12 +57,15 @@ class Collection:
     """The result of one collection.
 
     Attributes:
+        buckets: What this collection read, or failed to.
+        read_before: What the runs that it resumes had read.
         rows_landed: Rows of new revisions.
         loads: Loads that were made visible.
     """
 
     run_id: str
     buckets: list[BucketOutcome] = field(default_factory=list)
+    read_before: list[BucketOutcome] = field(default_factory=list)
     teams: list[TeamOutcome] = field(default_factory=list)
     rows_landed: int = 0
     loads: int = 0
@@ -81,6 +84,45 @@ class Collection:
     @property
     def calls(self) -> int:
         return sum(team.calls for team in self.teams)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a collection is.
+
+    Attributes:
+        teams / teams_done: Teams to read, and read to their end.
+        buckets / buckets_done: (team, day) buckets to read, and read or failed.
+        buckets_before: Of those done, read by a run that this one resumes.
+        rows: New rows so far.
+        loads: Loads made visible so far.
+        seconds: Since the collection began.
+    """
+
+    teams: int
+    teams_done: int
+    buckets: int
+    buckets_done: int
+    buckets_before: int
+    rows: int
+    loads: int
+    seconds: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest will take at the pace so far; None before anything was read."""
+        read = self.buckets_done - self.buckets_before
+        return self.seconds / read * (self.buckets - self.buckets_done) if read else None
+
+
+def in_words(progress: Progress) -> str:
+    """One line for a log."""
+    left = progress.seconds_left
+    return (
+        f"{progress.teams_done} of {progress.teams} teams, {progress.buckets_done} of "
+        f"{progress.buckets} team-days, {progress.rows} new rows in {progress.seconds:.0f} s"
+        + (f"; about {left:.0f} s to go." if left else ".")
+    )
 
 
 def add_up(costs: Iterable[tuple[tuple[str, Decimal], ...]]) -> dict[str, Decimal]:

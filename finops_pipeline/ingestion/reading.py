@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -60,8 +60,7 @@ class TeamReading:
 
     Args:
         team: The team and its key.
-        start: First day (UTC).
-        end: Last day, inclusive (UTC).
+        ranges: First and last day (UTC) of what to read, ascending and not touching.
         run_id: Written into each ledger entry.
         ledger: What earlier collections know.
         keys: Where a rotated key is found.
@@ -72,16 +71,14 @@ class TeamReading:
         self,
         team: CollectableTeam,
         *,
-        start: date,
-        end: date,
+        ranges: Sequence[tuple[date, date]],
         run_id: str,
         ledger: Ledger,
         keys: Keys,
         make_client: ClientFactory,
     ) -> None:
         self._team = team
-        self._start = start
-        self._end = end
+        self._ranges = ranges
         self._run_id = run_id
         self._ledger = ledger
         self._keys = keys
@@ -126,18 +123,19 @@ class TeamReading:
             try:
                 # Asked first because it also tells the server's clock.
                 yield from self._names(client)
-                pages = client.costs(
-                    self._start,
-                    self._end + timedelta(days=1),
-                    rows_per_bucket=self._ledger.rows_per_bucket.get(self._team.team_id),
-                )
-                for page in pages:
-                    self._calls = client.calls
-                    yield self._landing(page.buckets, page.received_at)
-                    del page  # not kept while the next one is read
+                for start, end in self._ranges:
+                    pages = client.costs(
+                        start,
+                        end + timedelta(days=1),
+                        rows_per_bucket=self._ledger.rows_per_bucket.get(self._team.team_id),
+                    )
+                    for page in pages:
+                        self._calls = client.calls
+                        yield self._landing(page.buckets, page.received_at)
+                        del page  # not kept while the next one is read
             finally:
                 self._calls = client.calls
-            if len(self._seen) < (self._end - self._start).days + 1:
+            if self._unseen():
                 yield self._failed(
                     f"Team {self._team.team_id}: this day is not over yet by the API's clock "
                     f"({client.server_time}). Collect it again once it is."
@@ -263,11 +261,7 @@ class TeamReading:
     def _failed(self, reason: str) -> Batch:
         """A failed entry for each day that was not read."""
         self._error = reason
-        days = [
-            day
-            for offset in range((self._end - self._start).days + 1)
-            if (day := self._start + timedelta(days=offset)) not in self._seen
-        ]
+        days = self._unseen()
         now = datetime.now(UTC)
         entries = [self._entry(day, Status.FAILED, now) | {"error": reason} for day in days]
         return Batch(
@@ -276,6 +270,14 @@ class TeamReading:
                 BucketOutcome(self._team.team_id, day, Status.FAILED, error=reason) for day in days
             ),
         )
+
+    def _unseen(self) -> list[date]:
+        return [
+            day
+            for start, end in self._ranges
+            for offset in range((end - start).days + 1)
+            if (day := start + timedelta(days=offset)) not in self._seen
+        ]
 
     def _entry(self, day: date, status: Status, collected_at: datetime) -> dict[str, Any]:
         return {

@@ -62,7 +62,9 @@ def land_registry(
     )
     tables = {
         "teams": snapshot.teams,
+        "team_attributes": snapshot.team_attributes,
         "projects": snapshot.projects,
+        "project_attributes": snapshot.project_attributes,
         "project_ownership": snapshot.project_ownership,
         "keys": snapshot.keys,
         "build_settings": build_settings,

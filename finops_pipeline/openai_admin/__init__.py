@@ -1,4 +1,4 @@
-"""OpenAI's organization API: costs and projects, strictly paged, as Arrow.
+"""OpenAI's organization API: costs, usage and projects, strictly paged, as Arrow.
 
 Knows no database, no scheduler and no registry: it takes a base URL and a way to get the key.
 """
@@ -11,14 +11,29 @@ from finops_pipeline.openai_admin.costs import CostsBucket, CostsPage
 from finops_pipeline.openai_admin.errors import OpenAIError, Reason
 from finops_pipeline.openai_admin.projects import Project
 from finops_pipeline.openai_admin.transport import RetryPolicy
+from finops_pipeline.openai_admin.usage import (
+    ENDPOINTS,
+    Endpoint,
+    UsageBucket,
+    UsageEndpoint,
+    UsagePage,
+)
+from finops_pipeline.openai_admin.usage_rows import MEASURES, USAGE_SCHEMA
 
 __all__ = [
     "COSTS_SCHEMA",
+    "ENDPOINTS",
+    "MEASURES",
+    "USAGE_SCHEMA",
     "AdminClient",
     "CostsBucket",
     "CostsPage",
+    "Endpoint",
     "OpenAIError",
     "Project",
     "Reason",
     "RetryPolicy",
+    "UsageBucket",
+    "UsageEndpoint",
+    "UsagePage",
 ]

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from types import TracebackType
 from typing import Self
 
-from finops_pipeline.openai_admin.costs import CostsPage, CostsReader
+from finops_pipeline.openai_admin.costs import CostsPage, read_costs
 from finops_pipeline.openai_admin.projects import Project, read_projects
 from finops_pipeline.openai_admin.transport import RetryPolicy, Transport
+from finops_pipeline.openai_admin.usage import UsageEndpoint, UsagePage, read_usage
 
 _DEFAULT_RETRY = RetryPolicy()
 
 
 class AdminClient:
-    """Reads costs and projects of one organization. A context manager; not for several threads.
+    """Reads costs, usage and projects of one organization.
+
+    A context manager; not for several threads.
 
     Args:
         team_id: Names the team in errors.
@@ -67,7 +70,14 @@ class AdminClient:
         """HTTP requests sent so far, retries included."""
         return self._transport.calls
 
-    def costs(self, start: date, end: date, *, rows_per_bucket: int | None) -> Iterator[CostsPage]:
+    def costs(
+        self,
+        start: date,
+        end: date,
+        *,
+        rows_per_bucket: int | None,
+        project_ids: Sequence[str] = (),
+    ) -> Iterator[CostsPage]:
         """Yield every closed UTC day from ``start`` to ``end`` (exclusive) exactly once.
 
         Pages arrive as they are read, so what was yielded stands when a later page fails. Days
@@ -77,11 +87,43 @@ class AdminClient:
             start: First UTC day.
             end: The UTC day after the last.
             rows_per_bucket: Rows that a day of this team seldom exceeds; None: unknown.
+            project_ids: Only the costs of these OpenAI projects; none: all there is.
 
         Raises:
             OpenAIError: a page could not be read, or not be trusted; nothing of it is yielded.
         """
-        return CostsReader(self._transport, rows_per_bucket).read(start, end)
+        return read_costs(
+            self._transport,
+            start,
+            end,
+            rows_per_bucket=rows_per_bucket,
+            project_ids=tuple(project_ids),
+        )
+
+    def usage(
+        self,
+        endpoint: UsageEndpoint,
+        start: date,
+        end: date,
+        *,
+        rows_per_bucket: int | None = None,
+    ) -> Iterator[UsagePage]:
+        """Yield one endpoint's usage of every closed UTC day exactly once, as :meth:`costs` does.
+
+        Rows are grouped as finely as the endpoint allows (:data:`ENDPOINTS`); user ids are
+        OpenAI's own.
+
+        Args:
+            endpoint: The usage endpoint's name.
+            start: First UTC day.
+            end: The UTC day after the last.
+            rows_per_bucket: Rows that a day of this team seldom exceeds; None: unknown.
+
+        Raises:
+            OpenAIError: as :meth:`costs`; ``unsupported`` where the organization does without
+                this endpoint (its first answer was 400 or 404).
+        """
+        return read_usage(self._transport, endpoint, start, end, rows_per_bucket=rows_per_bucket)
 
     def projects(self) -> list[Project]:
         """Every project, archived ones included. Needs the scope api.management.read.

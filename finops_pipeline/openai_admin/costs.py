@@ -1,132 +1,29 @@
-"""Reading the Costs API: windows, page sizes, and paging that never loses or doubles a day."""
+"""Reading the Costs API: where its windows split, and how far it may be asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from threading import Lock
+from datetime import date
 
 import pyarrow as pa
 from msgspec import Raw
 
-from finops_pipeline.openai_admin.arrow import record_batch
-from finops_pipeline.openai_admin.errors import (
-    BrokenBodyError,
-    BrokenPageError,
-    OpenAIError,
-    quoted,
-)
-from finops_pipeline.openai_admin.transport import Params, Transport
-from finops_pipeline.openai_admin.wire import (
-    AnyPage,
-    Page,
-    decode_page,
-    decode_results,
-    with_constants_quoted,
-)
+from finops_pipeline.openai_admin.arrow import costs_batch
+from finops_pipeline.openai_admin.paging import BucketPage, BucketReader, DayBucket, Source
+from finops_pipeline.openai_admin.transport import Transport
+from finops_pipeline.openai_admin.wire import decode_results
 
-PATH = "/organization/costs"
 FIRST_DAY_WITH_KEYS = date(2025, 12, 6)
 """Grouping by api_key_id answers 400 for windows that start earlier (1764979200)."""
 
 MAX_BUCKETS = 180
 """Most buckets (days) that OpenAI takes as ``limit``."""
 
-FIRST_BUCKETS = 31
-"""Buckets asked for while nobody knows how many rows a day of this team has."""
+CostsBucket = DayBucket
+"""A day's costs; its rows have :data:`COSTS_SCHEMA`."""
 
-ROWS_PER_PAGE = 20_000
-"""Rows a page should stay under, about 7 MB of JSON, because every team may hold a page at the same
-time; a year of a team with 130 rows a day is still four calls."""
-
-MAX_IDLE_PAGES = 3
-"""Pages in a row without a day of the window, after which the server goes in circles."""
-
-_decoding = Lock()  # one page at a time: taking turns within pages makes all of them slower
-_DAY = timedelta(days=1)
-_SECONDS = 86_400
-
-
-@dataclass(frozen=True)
-class CostsBucket:
-    """One closed UTC day as one answer gave it.
-
-    Attributes:
-        day: The UTC day.
-        rows: COSTS_SCHEMA, in the wire's order; no rows for an empty bucket.
-        organization_id: The organization of the answer this bucket came in; None if it said none.
-        query_signature: The group_by of the query, comma-joined.
-        unknown_fields: Names of fields we do not know: ``bucket.x``, ``result.x``, ``amount.x``.
-    """
-
-    day: date
-    rows: pa.RecordBatch
-    organization_id: str | None
-    query_signature: str
-    unknown_fields: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class CostsPage:
-    """One whole answer, checked. ``number`` counts from 1; ``received_at`` is UTC."""
-
-    number: int
-    received_at: datetime
-    buckets: tuple[CostsBucket, ...]
-
-
-@dataclass(frozen=True)
-class Query:
-    """One query; a page token is good for this exact query alone. ``end`` is exclusive."""
-
-    start: date
-    end: date
-    group_by: tuple[str, ...]
-    limit: int
-
-    def params(self, token: str | None) -> Params:
-        """The query's parameters for its first page, or for the page of ``token``."""
-        params: list[tuple[str, str | int]] = [
-            ("start_time", _unix(self.start)),
-            ("end_time", _unix(self.end)),
-            ("bucket_width", "1d"),
-            *(("group_by[]", name) for name in self.group_by),
-            ("limit", self.limit),
-        ]
-        return params if token is None else [*params, ("page", token)]
-
-
-@dataclass
-class PageSize:
-    """How many buckets a page should hold, learnt from the pages so far.
-
-    Attributes:
-        rows: Most rows seen in a bucket; None before the first.
-        ceiling: Most buckets the server gives, once it gave fewer than asked.
-    """
-
-    rows: int | None
-    ceiling: int = MAX_BUCKETS
-
-    def limit(self, days: int) -> int:
-        """What to ask for when ``days`` are still to come."""
-        wanted = FIRST_BUCKETS if self.rows is None else ROWS_PER_PAGE // max(self.rows, 1)
-        return max(1, min(wanted, MAX_BUCKETS, days))
-
-    def worth_a_new_query(self, asked: int, days: int) -> bool:
-        """Whether the next page of a query of ``asked`` buckets should have another size."""
-        return min(self.limit(days), self.ceiling) != min(asked, self.ceiling, days)
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What one answer brought: its new buckets, the first day still missing, the next token."""
-
-    received_at: datetime
-    buckets: tuple[CostsBucket, ...]
-    next_day: date
-    token: str | None
+CostsPage = BucketPage
+"""A page of costs."""
 
 
 def windows(start: date, end: date) -> Iterator[tuple[date, date, tuple[str, ...]]]:
@@ -138,167 +35,25 @@ def windows(start: date, end: date) -> Iterator[tuple[date, date, tuple[str, ...
         yield max(start, FIRST_DAY_WITH_KEYS), end, group_by
 
 
-class CostsReader:
+def read_costs(
+    transport: Transport,
+    start: date,
+    end: date,
+    *,
+    rows_per_bucket: int | None,
+    project_ids: tuple[str, ...] = (),
+) -> Iterator[CostsPage]:
     """One pass over the costs of a range; see :meth:`AdminClient.costs`."""
-
-    def __init__(self, transport: Transport, rows_per_bucket: int | None) -> None:
-        self._transport = transport
-        self._size = PageSize(rows_per_bucket)
-        self._number = 0
-
-    def read(self, start: date, end: date) -> Iterator[CostsPage]:
-        """Yield every closed day of the range exactly once, page by page."""
-        for first, last, group_by in windows(start, end):
-            yield from self._read_window(first, last, group_by)
-
-    def _read_window(
-        self, next_day: date, end: date, group_by: tuple[str, ...]
-    ) -> Iterator[CostsPage]:
-        end = self._closed(end)
-        while next_day < end:
-            query = Query(next_day, end, group_by, self._size.limit((end - next_day).days))
-            for part in self._parts(query):
-                next_day = part.next_day
-                end = self._closed(end)
-                if part.buckets:
-                    yield CostsPage(self._number, part.received_at, part.buckets)
-                days = (end - next_day).days
-                larger = part.buckets and self._size.worth_a_new_query(query.limit, days)
-                del part  # two pages of every team at once would not fit the memory of one
-                if end < query.end or (days and larger):
-                    break
-            end = self._closed(end)
-
-    def _parts(self, query: Query) -> Iterator[_Part]:
-        """Follow one query's tokens to its end, or to the answer that shows it asks too far."""
-        next_day, token, idle = query.start, None, 0
-        followed: set[str] = set()
-        while True:
-            part = self._ask(query, next_day, token, followed)
-            if part is None:
-                return
-            idle = 0 if part.buckets else idle + 1
-            next_day, token = part.next_day, part.token
-            yield part
-            del part
-            if token is None:
-                return
-            if idle == MAX_IDLE_PAGES:
-                text = f"the last {idle} answers brought no new day and still promise more"
-                raise self._transport.error("broken_answer", self._subject(query), text)
-            followed.add(token)
-
-    def _ask(
-        self, query: Query, next_day: date, token: str | None, followed: set[str]
-    ) -> _Part | None:
-        """One page; None if it was refused and the server's clock says that it asked too far."""
-        self._number += 1
-        try:
-            return self._transport.get(
-                PATH,
-                query.params(token),
-                subject=self._subject(query),
-                decode=lambda body, received_at: self._decode(
-                    body, received_at, query, next_day, followed
-                ),
-                pointless=lambda: self._closed(query.end) < query.end,
-            )
-        except OpenAIError as error:
-            if error.reason in ("outage", "broken_answer") and self._closed(query.end) < query.end:
-                self._number -= 1
-                return None
-            raise
-
-    def _decode(
-        self,
-        body: bytes,
-        received_at: datetime,
-        query: Query,
-        next_day: date,
-        followed: set[str],
-    ) -> _Part:
-        """Decode and check one page as a whole: either all of it counts or nothing does."""
-        try:
-            page, unknown = decode_page(body)
-        except BrokenBodyError:
-            if (repaired := with_constants_quoted(body)) is None:
-                raise
-            self._decode(repaired, received_at, query, next_day, followed)
-            raise BrokenPageError("holds NaN or Infinity, which are no JSON") from None
-        token = None if page.has_more is False else page.next_page or None
-        if token in followed:
-            raise BrokenPageError("repeats an earlier page's token")
-
-        end = self._closed(query.end)
-        found = _days(page, query)
-        buckets: list[CostsBucket] = []
-        organizations: set[str] = set()
-        expected = next_day
-        with _decoding:
-            for day, results in found:
-                if day >= end:
-                    break
-                if day < expected:
-                    raise BrokenPageError(f"brings {day} twice")
-                if day > expected:
-                    raise BrokenPageError(f"has no bucket for {expected}")
-                rows, names = decode_results(results, day)
-                organizations |= {row.organization_id for row in rows if row.organization_id}
-                buckets.append(
-                    CostsBucket(
-                        day=day,
-                        rows=record_batch(rows, day),
-                        organization_id=None,
-                        query_signature=",".join(query.group_by),
-                        unknown_fields=(*unknown, *names),
-                    )
-                )
-                expected += _DAY
-        if token is None and expected < end:
-            raise BrokenPageError(f"is the last one and there was no bucket for {expected}")
-        if len(organizations) > 1:
-            mixed = quoted(", ".join(sorted(organizations)))
-            raise BrokenPageError(f"mixes the organizations {mixed}")
-
-        self._learn(buckets, len(found), query, next_day, more=token is not None)
-        organization = next(iter(organizations), None)
-        return _Part(
-            received_at=received_at,
-            buckets=tuple(replace(bucket, organization_id=organization) for bucket in buckets),
-            next_day=expected,
-            token=token,
-        )
-
-    def _learn(
-        self, buckets: list[CostsBucket], received: int, query: Query, next_day: date, *, more: bool
-    ) -> None:
-        if buckets:
-            most = max(bucket.rows.num_rows for bucket in buckets)
-            self._size.rows = max(most, self._size.rows or 0)
-        if more and 0 < received < min(query.limit, (query.end - next_day).days):
-            self._size.ceiling = received
-
-    def _closed(self, end: date) -> date:
-        """``end``, or the API's own today where that is earlier: later days are not over."""
-        return min(end, self._transport.first_open_day or end)
-
-    def _subject(self, query: Query) -> str:
-        last = query.end - _DAY
-        return f"page {self._number} of the costs from {query.start} to {last}"
+    reader = BucketReader(
+        transport, _COSTS, rows_per_bucket=rows_per_bucket, project_ids=project_ids
+    )
+    for first, last, group_by in windows(start, end):
+        yield from reader.read(first, last, group_by)
 
 
-def _days(page: Page | AnyPage, query: Query) -> list[tuple[date, Raw]]:
-    """Days and undecoded rows of the asked window, in order; buckets outside are ignored."""
-    found = []
-    for bucket in page.data:
-        if not _unix(query.start) <= bucket.start_time < _unix(query.end):
-            continue
-        if bucket.start_time % _SECONDS:
-            raise BrokenPageError(f"has a bucket that starts within a day ({bucket.start_time})")
-        found.append((datetime.fromtimestamp(bucket.start_time, UTC).date(), bucket.results))
-    return sorted(found, key=lambda day_and_rows: day_and_rows[0])
+def _decode(results: Raw, day: date) -> tuple[pa.RecordBatch, tuple[str, ...]]:
+    rows, unknown = decode_results(results, day)
+    return costs_batch(rows, day), unknown
 
 
-def _unix(day: date) -> int:
-    """Unix seconds of the day's midnight, UTC."""
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+_COSTS = Source("/organization/costs", "costs", MAX_BUCKETS, _decode)

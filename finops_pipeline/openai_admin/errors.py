@@ -11,7 +11,13 @@ import msgspec
 from finops_pipeline.errors import FinopsError
 
 Reason = Literal[
-    "bad_key", "missing_scope", "wrong_organization", "rate_limited", "outage", "broken_answer"
+    "bad_key",
+    "missing_scope",
+    "wrong_organization",
+    "rate_limited",
+    "outage",
+    "broken_answer",
+    "unsupported",
 ]
 
 QUOTE_LENGTH = 300
@@ -23,7 +29,8 @@ class OpenAIError(FinopsError):
 
     Attributes:
         reason: ``bad_key``, ``missing_scope``, ``wrong_organization``, ``rate_limited``,
-            ``outage`` or ``broken_answer``.
+            ``outage``, ``broken_answer``, or ``unsupported``: the organization does without this
+            endpoint, which may be left out.
     """
 
     def __init__(self, reason: Reason, message: str, fix: str) -> None:
@@ -71,6 +78,9 @@ FIXES: dict[Reason, str] = {
         "Nothing of that answer was counted. Run again; if it stays, OpenAI's answers have "
         "changed: report it with this message."
     ),
+    "unsupported": (
+        "The rest of the team's data is not affected; this endpoint is asked again by later runs."
+    ),
 }
 
 _QUOTA_FIX = "Somebody must settle quota or billing in OpenAI's organization settings; then rerun."
@@ -112,7 +122,14 @@ def quoted(text: str, *secrets: str) -> str:
     return line if len(line) <= QUOTE_LENGTH else line[: QUOTE_LENGTH - 1] + "…"
 
 
-def refusal(status: int, body: bytes, *, retry_after: float | None, secret: str) -> Refusal:
+def refusal(
+    status: int,
+    body: bytes,
+    *,
+    retry_after: float | None,
+    secret: str,
+    optional: bool = False,
+) -> Refusal:
     """Say what an error answer means, by its message and codes; the status only helps.
 
     The same missing scope has been seen as 401 and as 403, and envelopes come without ``type``,
@@ -123,12 +140,16 @@ def refusal(status: int, body: bytes, *, retry_after: float | None, secret: str)
         body: The answer's body, whatever it is.
         retry_after: Seconds the server asked to wait; None when it did not.
         secret: The key in use, which servers echo and which must not be repeated.
+        optional: Whether an organization may do without what was asked for.
     """
     message, codes = _envelope(body)
     words = quoted(message, secret)
     told = f"{status}: {words}" if words else f"{status} without a reason"
     text = f"{words} {codes}".lower()
-    return _by_words(text, told, person=retry_after is None) or _by_status(status, text, told)
+    by_words = _by_words(text, told, person=retry_after is None)
+    if by_words is None and optional and status in {400, 404}:
+        return _refusal("unsupported", f"OpenAI does not offer it here ({told})")
+    return by_words or _by_status(status, text, told)
 
 
 def _by_words(text: str, told: str, *, person: bool) -> Refusal | None:

@@ -142,6 +142,7 @@ class Transport:
         decode: Callable[[bytes, datetime], T],
         pointless: Callable[[], bool] = lambda: False,
         retry: RetryPolicy | None = None,
+        optional: bool = False,
     ) -> T:
         """GET ``path`` until an answer decodes, within the retry policy.
 
@@ -153,6 +154,8 @@ class Transport:
                 BrokenBodyError (asked again) or BrokenPageError (not).
             pointless: Asked after each failure; true means that this request cannot succeed.
             retry: How patient this call is; by default as the transport.
+            optional: Whether 400 and 404 mean that the organization does without what is asked
+                for (``unsupported``, not asked again).
 
         Raises:
             OpenAIError: what went wrong, for which team and subject, and what to do.
@@ -185,7 +188,7 @@ class Transport:
                     while True:
                         sent += 1
                         try:
-                            return self._once(path, params, deadline, decode)
+                            return self._once(path, params, deadline, decode, optional)
                         except _AttemptError as failed:
                             if failed.reason != "bad_key" or rotated or not self._rotate():
                                 raise
@@ -197,7 +200,12 @@ class Transport:
         raise failure
 
     def _once(
-        self, path: str, params: Params, deadline: float, decode: Callable[[bytes, datetime], T]
+        self,
+        path: str,
+        params: Params,
+        deadline: float,
+        decode: Callable[[bytes, datetime], T],
+        optional: bool,
     ) -> T:
         response, body = self._exchange(path, params, deadline)
         received_at = datetime.now(UTC)
@@ -210,7 +218,7 @@ class Transport:
                 again=False,
             )
         if not response.is_success:
-            raise self._refused(response, body, deadline)
+            raise self._refused(response, body, deadline, optional)
         try:
             return decode(body, received_at)
         except BrokenBodyError as bad:
@@ -256,10 +264,18 @@ class Transport:
                 failed = _AttemptError("outage", f"OpenAI cannot be reached ({words})", again=True)
         raise failed
 
-    def _refused(self, response: httpx.Response, body: bytes, deadline: float) -> _AttemptError:
+    def _refused(
+        self, response: httpx.Response, body: bytes, deadline: float, optional: bool
+    ) -> _AttemptError:
         text = response.headers.get("Retry-After", "").strip()
         wait = float(text) if re.fullmatch(r"\d{1,9}", text) else None
-        meaning = refusal(response.status_code, body, retry_after=wait, secret=self._key().key)
+        meaning = refusal(
+            response.status_code,
+            body,
+            retry_after=wait,
+            secret=self._key().key,
+            optional=optional,
+        )
         rest = deadline - time.monotonic()
         if meaning.retryable and wait is not None and wait >= rest:
             return _AttemptError(

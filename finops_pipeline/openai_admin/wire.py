@@ -1,4 +1,4 @@
-"""The Costs API's answers as they come over the wire: typed, tolerant, and never a float.
+"""Buckets and costs as they come over the wire: typed, tolerant, and never a float.
 
 Unknown fields must not break a collection, and somebody should hear of them. So every shape is
 decoded by a type that forbids unknown fields first, which costs nothing, and only where that
@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Generic, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct
 
 from finops_pipeline.openai_admin.errors import BrokenBodyError, BrokenPageError, quoted
+
+R = TypeVar("R", bound=Struct)
 
 MAX_UNKNOWN_NAMES = 20
 """Most names of unknown fields reported per bucket; a server may use ids as names."""
@@ -77,7 +81,7 @@ class AnyBucket(Bucket, forbid_unknown_fields=False):
 
 
 class Page(Struct):
-    """One answer of the Costs API. ``data`` is required: without it nothing was answered."""
+    """One answer in buckets. ``data`` is required: without it nothing was answered."""
 
     data: list[Bucket]
     has_more: bool | None = None
@@ -96,8 +100,21 @@ class _NamesOfBuckets(Struct):
     data: list[dict[str, Raw]]
 
 
-class _NameOfRow(Struct):
-    line_item: str | None = None
+@dataclass(frozen=True)
+class RowForm(Generic[R]):
+    """How the rows of a bucket decode.
+
+    Attributes:
+        strict: Forbids unknown fields.
+        tolerant: The same, with unknown fields.
+        known: Names of the fields that are no news, taken or not.
+        named_by: The field whose text tells people which row is meant.
+    """
+
+    strict: msgspec.json.Decoder[list[R]]
+    tolerant: msgspec.json.Decoder[list[R]]
+    known: frozenset[str]
+    named_by: str
 
 
 class _NamesOfAmount(Struct):
@@ -106,15 +123,18 @@ class _NamesOfAmount(Struct):
 
 _page = msgspec.json.Decoder(Page)
 _any_page = msgspec.json.Decoder(AnyPage)
-_results = msgspec.json.Decoder(list[Result])
-_any_results = msgspec.json.Decoder(list[AnyResult])
 _names_of_buckets = msgspec.json.Decoder(_NamesOfBuckets)
 _names_of_results = msgspec.json.Decoder(list[dict[str, Raw]])
 _names_of_amounts = msgspec.json.Decoder(list[_NamesOfAmount])
 
 _BUCKET_FIELDS = frozenset(Bucket.__struct_fields__)
-_RESULT_FIELDS = frozenset(Result.__struct_fields__)
 _AMOUNT_FIELDS = frozenset(Amount.__struct_fields__)
+_COSTS: RowForm[Result] = RowForm(
+    strict=msgspec.json.Decoder(list[Result]),
+    tolerant=msgspec.json.Decoder(list[AnyResult]),
+    known=frozenset(Result.__struct_fields__),
+    named_by="line_item",
+)
 _ROW_OF_ERROR = re.compile(r" - at `\$\[(\d+)\]\.?(.*)`$")
 
 
@@ -141,26 +161,35 @@ def decode_page(body: bytes) -> tuple[Page | AnyPage, tuple[str, ...]]:
     return page, unknown
 
 
-def decode_results(results: Raw, day: date) -> tuple[list[Result], tuple[str, ...]]:
-    """A bucket's rows, and the names of their unknown fields (``result.x``, ``amount.x``).
+def decode_rows(form: RowForm[R], results: Raw, day: date) -> tuple[list[R], tuple[str, ...]]:
+    """A bucket's rows, and the names of their unknown fields (``result.x``).
 
     Raises:
-        BrokenPageError: a row of another shape; names day, row (from 1) and line item.
+        BrokenPageError: a row of another shape; names day, row (from 1) and what it is about.
     """
     try:
         try:
-            return _results.decode(results), ()
+            return form.strict.decode(results), ()
         except msgspec.ValidationError:
-            rows: list[Result] = [*_any_results.decode(results)]
+            rows = form.tolerant.decode(results)
     except msgspec.ValidationError as error:
-        raise BrokenPageError(_named_row(results, day, str(error))) from None
+        raise BrokenPageError(_named_row(form, results, day, str(error))) from None
     except (ValueError, RecursionError):
         raise BrokenPageError(f"holds rows of {day} that are not readable text") from None
+    return rows, _unknown("result", _names_of_results.decode(results), form.known)
+
+
+def decode_results(results: Raw, day: date) -> tuple[list[Result], tuple[str, ...]]:
+    """Rows of costs, and the names of their unknown fields (``amount.x``, ``result.x``).
+
+    Raises:
+        BrokenPageError: as :func:`decode_rows`.
+    """
+    rows, unknown = decode_rows(_COSTS, results, day)
+    if not rows or not isinstance(rows[0], AnyResult):
+        return rows, unknown
     amounts = (row.amount for row in _names_of_amounts.decode(results) if row.amount)
-    return rows, (
-        *_unknown("amount", amounts, _AMOUNT_FIELDS),
-        *_unknown("result", _names_of_results.decode(results), _RESULT_FIELDS),
-    )
+    return rows, (*_unknown("amount", amounts, _AMOUNT_FIELDS), *unknown)
 
 
 def with_constants_quoted(body: bytes) -> bytes | None:
@@ -174,25 +203,27 @@ def with_constants_quoted(body: bytes) -> bytes | None:
         return None
 
 
-def row_name(day: date, row: int, line_item: str | None) -> str:
-    """How messages name a row: its day, its place from 1, and its line item."""
-    item = "no line item" if line_item is None else f"line item '{quoted(line_item)}'"
-    return f"{day}, row {row + 1} ({item})"
+def row_name(day: date, row: int, named_by: str, name: object) -> str:
+    """How messages name a row: its day, its place from 1, and what it is about."""
+    field = named_by.replace("_", " ")
+    about = f"{field} '{quoted(name)}'" if isinstance(name, str) else f"no {field}"
+    return f"{day}, row {row + 1} ({about})"
 
 
-def _named_row(results: Raw, day: date, error: str) -> str:
+def _named_row(form: RowForm[R], results: Raw, day: date, error: str) -> str:
     found = _ROW_OF_ERROR.search(error)
     if found is None:
         return f"has unreadable results on {day} ({quoted(error)})"
     row, field = int(found.group(1)), found.group(2)
     try:
-        raw = msgspec.json.decode(results, type=list[Raw])[row]
-        item = msgspec.json.decode(raw, type=_NameOfRow).line_item
+        fields = msgspec.json.decode(
+            msgspec.json.decode(results, type=list[Raw])[row], type=dict[str, Raw]
+        )
+        name = msgspec.json.decode(fields.get(form.named_by, b"null"))
     except ValueError:
-        item = None
-    return (
-        f"has an unusable {field or 'row'} on {row_name(day, row, item)}: {error[: found.start()]}"
-    )
+        name = None
+    where = row_name(day, row, form.named_by, name)
+    return f"has an unusable {field or 'row'} on {where}: {error[: found.start()]}"
 
 
 def _unknown(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from finops_pipeline.orchestration.costs import build_costs_asset
+from finops_pipeline.orchestration.housekeeping import build_housekeeping_job
 from finops_pipeline.orchestration.jobs import build_after_collecting, build_job, collect_job
 from finops_pipeline.orchestration.marts import (
     build_models_asset,
@@ -12,6 +13,8 @@ from finops_pipeline.orchestration.marts import (
     registry_asset,
 )
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.repair import build_repair_sensor
+from finops_pipeline.orchestration.schedules import build_schedules
 
 
 def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.Definitions:
@@ -25,6 +28,8 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
         console_level: Threshold of what a run prints; its event log holds everything.
     """
     models = build_models_asset(pipeline)
+    # Off by default, because whoever has cron run `finops run` needs none of them.
+    by_itself = pipeline.settings.schedules_enabled
     return dg.Definitions(
         assets=[
             build_costs_asset(pipeline),
@@ -32,8 +37,18 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
             models,
             build_published_asset(pipeline, models),
         ],
-        jobs=[collect_job(), build_job()],
-        sensors=[build_after_collecting],
+        jobs=[collect_job(), build_job(), build_housekeeping_job(pipeline)],
+        schedules=build_schedules(
+            pipeline,
+            dg.DefaultScheduleStatus.RUNNING if by_itself else dg.DefaultScheduleStatus.STOPPED,
+        ),
+        sensors=[
+            build_after_collecting,
+            build_repair_sensor(
+                pipeline,
+                dg.DefaultSensorStatus.RUNNING if by_itself else dg.DefaultSensorStatus.STOPPED,
+            ),
+        ],
         executor=_in_process(),
         loggers={
             "console": dg.colored_console_logger.configured(

@@ -1,21 +1,38 @@
 """The raw costs: one daily-partitioned asset for all teams."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import dagster as dg
 from pydantic import Field
 
 from finops_pipeline.errors import FinopsError
-from finops_pipeline.ingestion.collect import Progress, collect_costs
-from finops_pipeline.ingestion.outcome import BucketOutcome, Collection, Status, add_up
+from finops_pipeline.ingestion.collect import collect_costs
+from finops_pipeline.ingestion.outcome import (
+    BucketOutcome,
+    Collection,
+    Progress,
+    Status,
+    add_up,
+    in_words,
+)
+from finops_pipeline.orchestration.completeness import (
+    EVERY_DAY,
+    EVERY_DAY_DESCRIPTION,
+    current_gaps,
+    verdict,
+)
 from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.partitions import daily_partitions
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.resuming import broken_off_runs
 
 COSTS_KEY = dg.AssetKey(["raw", "costs"])
 COSTS_OP = "costs"
 EVERY_TEAM = "every_team_collected"
+
+_SECONDS_BETWEEN_WORDS = 10.0
 
 _DESCRIPTION = """\
 What OpenAI billed, as its Costs API answered: one UTC day is a partition, the team a column.
@@ -33,7 +50,7 @@ class CollectConfig(dg.Config):
 
 
 def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """The asset ``raw/costs`` with its check."""
+    """The asset ``raw/costs`` with its checks."""
 
     @dg.multi_asset(
         name=COSTS_OP,
@@ -51,7 +68,8 @@ def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 EVERY_TEAM,
                 asset=COSTS_KEY,
                 description="No team's reading failed on any day of the run.",
-            )
+            ),
+            dg.AssetCheckSpec(EVERY_DAY, asset=COSTS_KEY, description=EVERY_DAY_DESCRIPTION),
         ],
         partitions_def=daily_partitions(pipeline.settings.start_date),
         backfill_policy=dg.BackfillPolicy.single_run(),
@@ -62,40 +80,33 @@ def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         context.instance.add_run_tags(context.run.run_id, process_tags(context.instance))
         days = sorted(date.fromisoformat(key) for key in context.partition_keys)
         try:
-            with pipeline.open_registry() as registry:
+            with pipeline.open_registry(context.run.run_id) as registry:
+                teams = registry.collectable_teams(config.teams or None)
+                reported = _Days(context, len(teams))
                 collection = collect_costs(
                     warehouse=pipeline.warehouse,
-                    teams=registry.collectable_teams(config.teams or None),
+                    teams=teams,
                     keys=registry,
                     make_client=pipeline.make_client,
                     start=days[0],
                     end=days[-1],
                     run_id=context.run.run_id,
                     concurrency=pipeline.settings.max_concurrent_teams,
+                    resumed_runs=broken_off_runs(context.instance, context.run),
                     on_progress=_Reporter(pipeline, context),
+                    on_landed=reported.landed,
                 )
+                gaps = current_gaps(pipeline, pipeline.warehouse, registry)
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         pipeline.on_collected(collection)
-        by_day = collection.by_day()
-        empty_handed = []
-        for day in days:
-            buckets = by_day[day]
-            if all(bucket.status is Status.FAILED for bucket in buckets):
-                empty_handed.append(day)
-                continue
-            context.log_event(
-                dg.AssetMaterialization(
-                    COSTS_KEY,
-                    partition=day.isoformat(),
-                    metadata=_day_metadata(buckets, collection),
-                )
-            )
         yield _check(collection)
-        if empty_handed:
+        yield dg.AssetCheckResult(asset_key=COSTS_KEY, check_name=EVERY_DAY, **verdict(gaps))
+        if reported.empty_handed:
             raise dg.Failure(
-                f"{len(empty_handed)} of {len(days)} days were read for no team, the first on "
-                f"{empty_handed[0]}. {next(iter(collection.failed_teams.values()), '')}",
+                f"{len(reported.empty_handed)} of {len(days)} days were read for no team, the "
+                f"first on {min(reported.empty_handed)}. "
+                f"{next(iter(collection.failed_teams.values()), '')}",
                 metadata={"failed_teams": _failed_table(collection)},
                 allow_retries=False,
             )
@@ -103,32 +114,58 @@ def build_costs_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     return costs
 
 
+class _Days:
+    """Reports each day to Dagster once every team's reading of it has landed.
+
+    At once, so that a run that is cancelled or killed has told the truth about what it landed.
+
+    Attributes:
+        empty_handed: Days that were read for no team.
+    """
+
+    def __init__(self, context: dg.AssetExecutionContext, teams: int) -> None:
+        self._context = context
+        self._teams = teams
+        self._buckets: dict[date, list[BucketOutcome]] = defaultdict(list)
+        self.empty_handed: list[date] = []
+
+    def landed(self, buckets: Sequence[BucketOutcome]) -> None:
+        for bucket in buckets:
+            self._buckets[bucket.day].append(bucket)
+        whole = [day for day, found in self._buckets.items() if len(found) == self._teams]
+        for day in sorted(whole):
+            self._report(day, self._buckets.pop(day))
+
+    def _report(self, day: date, buckets: list[BucketOutcome]) -> None:
+        event: dg.AssetMaterialization | dg.AssetObservation
+        partition, metadata = day.isoformat(), _day_metadata(buckets)
+        if all(bucket.status is Status.FAILED for bucket in buckets):
+            self.empty_handed.append(day)
+            event = dg.AssetObservation(COSTS_KEY, partition=partition, metadata=metadata)
+        else:
+            event = dg.AssetMaterialization(COSTS_KEY, partition=partition, metadata=metadata)
+        self._context.log_event(event)
+
+
 class _Reporter:
-    """Passes progress on, and into the event log at each load."""
+    """Passes progress on, and now and then into the event log."""
 
     def __init__(self, pipeline: Pipeline, context: dg.AssetExecutionContext) -> None:
         self._pipeline = pipeline
         self._context = context
-        self._loads = 0
+        self._next_word = _SECONDS_BETWEEN_WORDS
+        self._ended = False
 
     def __call__(self, progress: Progress) -> None:
         self._pipeline.on_collect(progress)
-        if progress.loads != self._loads:
-            self._loads = progress.loads
-            self._context.log.info(
-                "Load %d: %d of %d teams, %d of %d team-days, %d new rows.",
-                progress.loads,
-                progress.teams_done,
-                progress.teams,
-                progress.buckets_done,
-                progress.buckets,
-                progress.rows,
-            )
+        ends = progress.teams_done == progress.teams and not self._ended
+        if ends or progress.seconds >= self._next_word:
+            self._ended |= ends
+            self._next_word = progress.seconds + _SECONDS_BETWEEN_WORDS
+            self._context.log.info(in_words(progress))
 
 
-def _day_metadata(
-    buckets: list[BucketOutcome], collection: Collection
-) -> dict[str, dg.MetadataValue]:
+def _day_metadata(buckets: list[BucketOutcome]) -> dict[str, dg.MetadataValue]:
     read = [bucket for bucket in buckets if bucket.status is Status.OK]
     failed = sorted(bucket.team_id for bucket in buckets if bucket.status is Status.FAILED)
     totals = add_up(bucket.costs for bucket in read)
@@ -144,10 +181,6 @@ def _day_metadata(
         },
         "teams_failed": dg.MetadataValue.int(len(failed)),
         "failed_teams": dg.MetadataValue.text(", ".join(failed) or "none"),
-        "api_calls_of_run": dg.MetadataValue.int(collection.calls),
-        "seconds_of_run": dg.MetadataValue.float(
-            round(max((team.seconds for team in collection.teams), default=0.0), 3)
-        ),
     }
 
 
@@ -163,7 +196,14 @@ def _check(collection: Collection) -> dg.AssetCheckResult:
             if failed
             else f"All {len(collection.teams)} teams were read."
         ),
-        metadata={"failed_teams": _failed_table(collection)} if failed else {},
+        metadata={
+            "buckets_read": len(collection.buckets),
+            "buckets_read_before": len(collection.read_before),
+            "rows_landed": collection.rows_landed,
+            "api_calls": collection.calls,
+            "seconds": round(max((team.seconds for team in collection.teams), default=0.0), 3),
+        }
+        | ({"failed_teams": _failed_table(collection)} if failed else {}),
     )
 
 

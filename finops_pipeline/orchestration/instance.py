@@ -81,6 +81,15 @@ def fail_dead_runs(instance: dg.DagsterInstance) -> None:
             instance.report_run_failed(record.dagster_run, "Its process died in mid-run.")
 
 
+def remove_dead_processes(instance: dg.DagsterInstance, *, dry_run: bool = False) -> int:
+    """Remove the signs of life of processes that died; how many, or with ``dry_run`` would be."""
+    folder = _locks(instance)
+    return sum(
+        not _is_alive(path, remove=not dry_run)
+        for path in (folder.iterdir() if folder.exists() else ())
+    )
+
+
 def process_tags(instance: dg.DagsterInstance) -> dict[str, str]:
     """Tags by which a later process recognises that this one has died.
 
@@ -109,7 +118,8 @@ def _locks(instance: dg.DagsterInstance) -> Path:
     return Path(instance.root_directory) / "processes"
 
 
-def _is_alive(path: Path) -> bool:
+def _is_alive(path: Path, *, remove: bool = True) -> bool:
+    """Whether somebody holds the file; if nobody does it is removed."""
     if not path.exists():
         return False
     lock = FileLock(path, timeout=0)
@@ -117,5 +127,7 @@ def _is_alive(path: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    _end(lock, path)
+    if remove:
+        path.unlink(missing_ok=True)
+    lock.release()
     return False

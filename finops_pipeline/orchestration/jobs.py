@@ -12,13 +12,14 @@ from finops_pipeline.orchestration.costs import COSTS_KEY
 from finops_pipeline.orchestration.instance import fail_dead_runs
 
 COLLECT = "collect"
+HOUSEKEEPING = "housekeeping"
 BUILD = "build"
 PUBLISHED_KEY = dg.AssetKey(["published_marts"])
 BUILT_AT = "built_at"
 """Metadata of the published file: when its build began."""
 
 _BUILT_GROUPS = ("staging", "intermediate", "marts", "published")
-_UNDER_WAY = [
+UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
@@ -65,17 +66,24 @@ def build_after_collecting(
     took a landing in mid-build for built.
     """
     instance = context.instance
-    landed = _newest(instance, COSTS_KEY)
+    landed = _newest_landing(instance)
     if landed is None:
         return dg.SkipReason("Nothing has landed yet.")
     fail_dead_runs(instance)
-    if instance.get_runs_count(dg.RunsFilter(statuses=_UNDER_WAY)):
+    if instance.get_runs_count(dg.RunsFilter(statuses=UNDER_WAY)):
         return dg.SkipReason("A collection or a build is under way.")
     published = _newest(instance, PUBLISHED_KEY)
     if published is not None and _built_at(published) > landed.timestamp:
         return dg.SkipReason("The published marts were built after the newest landing.")
     # The key keeps a build that failed from being tried again before anything else has landed.
     return dg.RunRequest(run_key=f"landing-{landed.storage_id}")
+
+
+def _newest_landing(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
+    """The newest day that was read, or that was read for no team: marts show that as well."""
+    observed = instance.fetch_observations(COSTS_KEY, limit=1).records
+    found = [record for record in (_newest(instance, COSTS_KEY), *observed) if record is not None]
+    return max(found, key=lambda record: record.storage_id, default=None)
 
 
 def _newest(instance: dg.DagsterInstance, key: dg.AssetKey) -> dg.EventLogRecord | None:

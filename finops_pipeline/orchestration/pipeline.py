@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
 
 from finops_pipeline.ingestion.collect import OnProgress
 from finops_pipeline.ingestion.outcome import Collection
@@ -20,6 +22,12 @@ from finops_pipeline.warehouse.dbt import Dbt
 from finops_pipeline.warehouse.warehouse import Warehouse
 
 
+class OpenRegistry(Protocol):
+    """Opens the registry, for a run where one is named."""
+
+    def __call__(self, run_id: str | None = None) -> Registry: ...
+
+
 @dataclass(frozen=True)
 class Pipeline:
     """The parts of the pipeline that the assets use; tests replace single ones.
@@ -29,16 +37,18 @@ class Pipeline:
         on_collect: Told how far a collection is.
         on_collected: Given the result of each collection.
         on_node: Told the name of each dbt model or test as it finishes.
+        now: The clock of schedules and sensors (UTC).
     """
 
     settings: Settings
     warehouse: Warehouse
     dbt: Dbt
-    open_registry: Callable[[], Registry]
+    open_registry: OpenRegistry
     make_client: ClientFactory
     on_collect: OnProgress = field(default=lambda _: None)
     on_collected: Callable[[Collection], None] = field(default=lambda _: None)
     on_node: Callable[[str], None] = field(default=lambda _: None)
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Pipeline:
@@ -52,6 +62,6 @@ class Pipeline:
             settings=settings,
             warehouse=warehouse,
             dbt=Dbt(warehouse),
-            open_registry=lambda: open_registry(settings),
+            open_registry=lambda run_id=None: open_registry(settings, run_id=run_id),
             make_client=make_client,
         )

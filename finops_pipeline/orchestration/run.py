@@ -15,6 +15,7 @@ from finops_pipeline.orchestration.costs import COSTS_OP
 from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.jobs import BUILD, COLLECT
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.resuming import Resumption, newest_broken_off, range_tags
 
 
 @dataclass(frozen=True)
@@ -41,25 +42,40 @@ class Runner:
         )
         self._instance = instance
 
-    def collect(self, days: DateRange, teams: Sequence[str] = ()) -> Collection:
+    def collect(
+        self,
+        days: DateRange,
+        teams: Sequence[str] = (),
+        *,
+        tags: Mapping[str, str] | None = None,
+    ) -> Collection:
         """Run the job ``collect``; teams that failed are in the result.
+
+        Args:
+            tags: More tags of the run, as those of a :class:`Resumption`.
 
         Raises:
             FinopsError: nothing was collected, because the run itself could not work.
+            KeyboardInterrupt: it was interrupted; what has landed stays.
         """
         self._collections.clear()
         config = {"ops": {COSTS_OP: {"config": {"teams": list(teams)}}}}
         result = self._execute(
             COLLECT,
             config,
-            {
-                "dagster/asset_partition_range_start": days.start.isoformat(),
-                "dagster/asset_partition_range_end": days.end.isoformat(),
-            },
+            {**range_tags(days.start, days.end), **(tags or {})},
         )
         if not self._collections:
             raise _failure(result, COLLECT)
         return self._collections[0]
+
+    def newest_broken_off(self) -> Resumption:
+        """What to resume: see :func:`newest_broken_off`.
+
+        Raises:
+            UsageError: there is nothing.
+        """
+        return newest_broken_off(self._instance, job=COLLECT, op=COSTS_OP)
 
     def build(self) -> None:
         """Run the job ``build``: models, tests, publishing.
@@ -74,13 +90,24 @@ class Runner:
     def _execute(
         self, job: str, config: Mapping[str, object], tags: dict[str, str]
     ) -> dg.ExecuteInProcessResult:
-        return self._definitions.resolve_job_def(job).execute_in_process(
+        result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             raise_on_error=False,
             tags={**tags, **process_tags(self._instance)},
             # Named, because Dagster otherwise prints with a logger of its own.
             run_config={**config, "loggers": {"console": {}}},
         )
+        if any(map(_is_interrupt, result.all_events)):
+            raise KeyboardInterrupt
+        return result
+
+
+def _is_interrupt(event: dg.DagsterEvent) -> bool:
+    """Whether a step ended because of an interrupt, which Dagster turns into a failure."""
+    if not event.is_step_failure:
+        return False
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def _failure(result: dg.ExecuteInProcessResult, job: str) -> FinopsError:

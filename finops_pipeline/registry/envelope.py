@@ -2,7 +2,8 @@
 
 Each key is encrypted with AES-256-GCM under a fresh data key of its own, and the data key is
 wrapped by a :class:`KeyWrapper`. Team, key type and API host are authenticated with both, so a
-ciphertext opens neither in another team's row nor for another host.
+ciphertext opens neither in another team's row nor for another host. ``wrapped_by`` names the
+wrapping key, so that keys of several can be stored side by side while they are wrapped anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -31,15 +33,44 @@ _FINGERPRINT_DOMAIN = b"finops-pipeline api key fingerprint v1\x00"
 
 @dataclass(frozen=True)
 class KeyContext:
-    """What a ciphertext is bound to; not secret, and never stored beside it as the truth."""
+    """What a ciphertext is bound to; not secret, and never stored beside it as the truth.
+
+    ``project_id`` is that of a project key; an admin key has none.
+    """
 
     team_id: str
     key_type: str
     api_host: str
+    project_id: str | None = None
+
+    def values(self) -> dict[str, str]:
+        """What the context says, by name; also the encryption context of a KMS."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
     def associated_data(self) -> bytes:
         """The context as canonical JSON: sorted names, no white space, ASCII."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(self.values(), sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def whose(self) -> str:
+        """Which key it is, in words."""
+        of_project = "" if self.project_id is None else f" for project {self.project_id}"
+        return f"{self.key_type} key of team {self.team_id}{of_project}"
+
+    @property
+    def rotation(self) -> str:
+        """The command that stores another key in its place."""
+        project = f" --type project --project {self.project_id}" if self.project_id else ""
+        return f"finops key rotate {self.team_id}{project}"
+
+
+@dataclass(frozen=True)
+class DataKey:
+    """A fresh data key: to encrypt with, to store, and the name of the key that wraps it."""
+
+    plaintext: bytes = field(repr=False)
+    wrapped: bytes
+    wrapped_by: str
 
 
 @dataclass(frozen=True)
@@ -55,26 +86,30 @@ class SealedKey:
 class KeyWrapper(Protocol):
     """Whoever keeps the wrapping key: a local file, or a key management service."""
 
-    @property
-    def name(self) -> str:
-        """Which wrapping key this is, as stored in ``wrapped_by``."""
-
-    def prepare(self, *, keys_depend_on_it: bool) -> None:
+    def prepare(self, in_use: Collection[str]) -> None:
         """Make the wrapping key ready for new data keys.
 
-        ``keys_depend_on_it`` says whether active keys are stored already: then a missing wrapping
-        key is a loss to report, never one to replace.
+        ``in_use`` names the wrapping keys of the active keys: one that is missing among them is a
+        loss to report, never one to replace.
         """
 
-    def wrap(self, data_key: bytes, context: KeyContext) -> bytes:
-        """Encrypt a data key, bound to the context."""
+    def new_data_key(self, context: KeyContext) -> DataKey:
+        """A fresh data key, wrapped and bound to the context.
 
-    def unwrap(self, wrapped: bytes, context: KeyContext) -> bytes:
+        Raises:
+            FinopsError: the wrapping key is not usable.
+        """
+
+    def unwrap(self, wrapped: bytes, wrapped_by: str, context: KeyContext) -> bytes:
         """Decrypt a data key.
 
         Raises:
             UndecryptableError: changed, or wrapped for another context or by another key.
+            FinopsError: the wrapping key is not usable.
         """
+
+    def close(self) -> None:
+        """Forget every data key."""
 
 
 class UndecryptableError(FinopsError):
@@ -101,15 +136,15 @@ def last4(key: str) -> str:
     return key[-4:] if len(key) >= MIN_LENGTH_TO_SHOW else "****"
 
 
-def seal(key: str, context: KeyContext, wrapper: KeyWrapper) -> SealedKey:
-    """Encrypt an API key under a fresh data key."""
-    data_key = AESGCM.generate_key(bit_length=DATA_KEY_BYTES * 8)
+def seal(key: str, context: KeyContext, data_key: DataKey) -> SealedKey:
+    """Encrypt an API key under a data key that was made for it and for this context."""
     iv = os.urandom(NONCE_BYTES)
+    associated = context.associated_data()
     return SealedKey(
-        encrypted_key=AESGCM(data_key).encrypt(iv, key.encode(), context.associated_data()),
-        encrypted_data_key=wrapper.wrap(data_key, context),
+        encrypted_key=AESGCM(data_key.plaintext).encrypt(iv, key.encode(), associated),
+        encrypted_data_key=data_key.wrapped,
         iv=iv,
-        wrapped_by=wrapper.name,
+        wrapped_by=data_key.wrapped_by,
     )
 
 
@@ -120,14 +155,7 @@ def unseal(sealed: SealedKey, context: KeyContext, wrapper: KeyWrapper) -> str:
         UndecryptableError: wrapped by another key, changed, or sealed for another context.
         FinopsError: the wrapping key is not usable.
     """
-    if wrapper.name != sealed.wrapped_by:
-        raise UndecryptableError(
-            f"The {context.key_type} key of team {context.team_id} was encrypted with the wrapping "
-            f"key {sealed.wrapped_by}, but {wrapper.name} is configured.",
-            "Point FINOPS_KEY_FILE at the former key file, or store the key again with "
-            f"`finops key rotate {context.team_id}`.",
-        )
-    data_key = wrapper.unwrap(sealed.encrypted_data_key, context)
+    data_key = wrapper.unwrap(sealed.encrypted_data_key, sealed.wrapped_by, context)
     return decrypt(data_key, sealed.iv, sealed.encrypted_key, context).decode()
 
 
@@ -146,8 +174,13 @@ def decrypt(key: bytes, nonce: bytes, ciphertext: bytes, context: KeyContext) ->
     try:
         return AESGCM(key).decrypt(nonce, ciphertext, context.associated_data())
     except (InvalidTag, ValueError):
-        raise UndecryptableError(
-            f"The stored {context.key_type} key of team {context.team_id} does not decrypt: it was "
-            f"changed, or stored for another team or for another API host than {context.api_host}.",
-            f"Store the key again with `finops key rotate {context.team_id}`.",
-        ) from None
+        raise undecryptable(context) from None
+
+
+def undecryptable(context: KeyContext) -> UndecryptableError:
+    """The error for a ciphertext that is not what was stored in this place."""
+    return UndecryptableError(
+        f"The stored {context.whose} does not decrypt: it was changed, or stored for another team "
+        f"or project or for another API host than {context.api_host}.",
+        f"Store the key again with `{context.rotation}`.",
+    )

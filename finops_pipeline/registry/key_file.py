@@ -5,18 +5,26 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.registry.envelope import (
     DATA_KEY_BYTES,
     NONCE_BYTES,
+    DataKey,
     KeyContext,
+    UndecryptableError,
     decrypt,
     encrypt_with_nonce,
 )
+
+PREFIX = "local:"
+"""Begins ``wrapped_by``; 8 hexadecimal digits follow."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -30,12 +38,7 @@ class LocalKeyFile:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    @property
-    def name(self) -> str:
-        """``local:`` and 8 hexadecimal digits of the key's SHA-256, to notice another file."""
-        return f"local:{hashlib.sha256(self._read()).hexdigest()[:8]}"
-
-    def prepare(self, *, keys_depend_on_it: bool) -> None:
+    def prepare(self, in_use: Collection[str]) -> None:
         """Create the file unless it is there.
 
         Raises:
@@ -44,7 +47,7 @@ class LocalKeyFile:
         try:
             if self.path.exists():
                 return
-            if keys_depend_on_it:
+            if any(name.startswith(PREFIX) for name in in_use):
                 raise self._lost()
             self._create()
         except OSError as error:
@@ -53,13 +56,28 @@ class LocalKeyFile:
                 "Make its folder writable, or point FINOPS_KEY_FILE at another place.",
             ) from None
 
-    def wrap(self, data_key: bytes, context: KeyContext) -> bytes:
-        """The nonce, then the encrypted data key and its tag."""
-        return encrypt_with_nonce(self._read(), data_key, context)
+    def new_data_key(self, context: KeyContext) -> DataKey:
+        """A fresh data key; wrapped, it is a nonce, then the ciphertext and its tag."""
+        wrapping_key = self._read()
+        plaintext = AESGCM.generate_key(bit_length=DATA_KEY_BYTES * 8)
+        wrapped = encrypt_with_nonce(wrapping_key, plaintext, context)
+        return DataKey(plaintext, wrapped, _name(wrapping_key))
 
-    def unwrap(self, wrapped: bytes, context: KeyContext) -> bytes:
+    def unwrap(self, wrapped: bytes, wrapped_by: str, context: KeyContext) -> bytes:
         """Decrypt a data key (see :class:`~finops_pipeline.registry.envelope.KeyWrapper`)."""
-        return decrypt(self._read(), wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], context)
+        wrapping_key = self._read()
+        name = _name(wrapping_key)
+        if name != wrapped_by:
+            raise UndecryptableError(
+                f"The {context.whose} was encrypted with the wrapping key {wrapped_by}, but the "
+                f"key file {self.path} holds {name}.",
+                "Point FINOPS_KEY_FILE at the former key file, or store the key again with "
+                f"`{context.rotation}`.",
+            )
+        return decrypt(wrapping_key, wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], context)
+
+    def close(self) -> None:
+        """Nothing is kept, so there is nothing to forget."""
 
     def _create(self) -> None:
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -108,3 +126,8 @@ class LocalKeyFile:
             "run `finops key deactivate TEAM` for every team that has a key, and register the keys "
             "again.",
         )
+
+
+def _name(wrapping_key: bytes) -> str:
+    """What ``wrapped_by`` says: enough of the key's SHA-256 to notice another file."""
+    return f"{PREFIX}{hashlib.sha256(wrapping_key).hexdigest()[:8]}"

@@ -1,86 +1,55 @@
-"""Admin keys: stored encrypted, one active per team, opened for a collection alone."""
+"""API keys: what is stored of them, and how one is opened, on record.
+
+A place is a team, for its admin key, or a project, for its project key; each has one active key.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime
 from functools import partial
-from uuid import uuid4
+from threading import Lock
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from finops_pipeline.errors import FinopsError, UsageError
-from finops_pipeline.registry import envelope, rules
-from finops_pipeline.registry.database import Database
-from finops_pipeline.registry.envelope import KeyContext, KeyWrapper, SealedKey
+from finops_pipeline.errors import UsageError
+from finops_pipeline.registry import envelope
+from finops_pipeline.registry.audit import Audited, Subject
+from finops_pipeline.registry.envelope import KeyContext, KeyWrapper, SealedKey, UndecryptableError
 from finops_pipeline.registry.models import KeyRow, TeamRow
+from finops_pipeline.registry.projects import project_row
 from finops_pipeline.registry.records import CollectableTeam, KeyStatus, TeamKey
 from finops_pipeline.registry.teams import active_team_row, team_row
 
 ADMIN = "admin"
+PROJECT = "project"
 
 
-class Keys:
-    """The registry's part about keys. No method returns, logs or raises a key's text."""
+class Keys(Audited):
+    """The registry's part about stored keys. No method returns, logs or raises a key's text."""
 
-    _database: Database
     _wrapper: KeyWrapper
     _api_host: str
+    _recording: Lock
 
-    def register_key(
-        self, team_id: str, key: str, *, organization_id: str | None = None
-    ) -> KeyStatus:
-        """Encrypt and store a team's admin key for the configured API host.
-
-        Raises:
-            UsageError: the key cannot be one, the team is unknown or deactivated or has an active
-                key already.
-            FinopsError: the wrapping key is lost or not usable.
-        """
-        rules.check_key(key)
-        with self._database.writing() as session:
-            active_team_row(session, team_id)
-            if _active_admin_row(session, team_id) is not None:
-                raise UsageError(
-                    f"Team {team_id!r} already has an active admin key.",
-                    f"Replace it with `finops key rotate {team_id}`.",
-                )
-            return self._store(session, team_id, key, organization_id)
-
-    def rotate_key(
-        self, team_id: str, key: str, *, organization_id: str | None = None
-    ) -> KeyStatus:
-        """Put a new admin key in the place of the active one, in one transaction.
+    def active_keys(self, team_id: str | None = None) -> list[KeyStatus]:
+        """The active keys of one team or of all, of every type, by team.
 
         Raises:
-            UsageError: the key cannot be one, the team is unknown or deactivated or has no active
-                key.
-            FinopsError: the wrapping key is lost or not usable; the old key stays.
+            UsageError: the team is unknown.
         """
-        rules.check_key(key)
-        with self._database.writing() as session:
-            active_team_row(session, team_id)
-            old = _required_admin_row(session, team_id)
-            self._wrapper.prepare(keys_depend_on_it=True)
-            _deactivate(session, old)
-            return self._store(session, team_id, key, organization_id)
-
-    def deactivate_key(self, team_id: str) -> KeyStatus:
-        """End a team's active admin key, without touching the key at OpenAI.
-
-        Raises:
-            UsageError: the team is unknown or has no active key.
-        """
-        with self._database.writing() as session:
-            team_row(session, team_id)
-            row = _required_admin_row(session, team_id)
-            _deactivate(session, row)
-            return _status(row)
+        query = select(KeyRow).where(KeyRow.is_active)
+        if team_id is not None:
+            query = query.where(KeyRow.team_id == team_id)
+        with self._database.reading() as session:
+            if team_id is not None:
+                team_row(session, team_id)
+            rows = session.scalars(query.order_by(KeyRow.team_id, KeyRow.project_id, KeyRow.key_id))
+            return [status(row) for row in rows]
 
     def key_status(self, team_id: str) -> list[KeyStatus]:
-        """A team's keys, the newest first.
+        """A team's keys of every type, the active ones first, each the newest first.
 
         Raises:
             UsageError: the team is unknown.
@@ -92,7 +61,7 @@ class Keys:
                 .where(KeyRow.team_id == team_id)
                 .order_by(KeyRow.is_active.desc(), KeyRow.created_at.desc())
             )
-            return [_status(row) for row in rows]
+            return [status(row) for row in rows]
 
     def active_admin_key(self, team_id: str) -> TeamKey | None:
         """The team's active admin key as stored now; None where it has none.
@@ -102,7 +71,18 @@ class Keys:
         """
         with self._database.reading() as session:
             team_row(session, team_id)
-            row = _active_admin_row(session, team_id)
+            row = active_row(session, self._context(team_id, None))
+            return None if row is None else self._team_key(row)
+
+    def active_project_key(self, project_id: str) -> TeamKey | None:
+        """The project's active key as stored now; None where it has none.
+
+        Raises:
+            UsageError: the project is unknown.
+        """
+        with self._database.reading() as session:
+            project_row(session, project_id)
+            row = active_row(session, self._context("", project_id))
             return None if row is None else self._team_key(row)
 
     def collectable_teams(self, team_ids: Sequence[str] | None) -> list[CollectableTeam]:
@@ -127,77 +107,48 @@ class Keys:
             }
             return [CollectableTeam(team_id, keys.get(team_id)) for team_id in found]
 
-    def _store(
-        self, session: Session, team_id: str, key: str, organization_id: str | None
-    ) -> KeyStatus:
-        any_active = session.scalar(select(KeyRow.key_id).where(KeyRow.is_active).limit(1))
-        self._wrapper.prepare(keys_depend_on_it=any_active is not None)
-        context = KeyContext(team_id, ADMIN, self._api_host)
-        sealed = envelope.seal(key, context, self._wrapper)
-        now = datetime.now(UTC)
-        row = KeyRow(
-            key_id=str(uuid4()),
-            team_id=team_id,
-            key_type=ADMIN,
-            provider="openai",
-            encrypted_key=sealed.encrypted_key,
-            encrypted_data_key=sealed.encrypted_data_key,
-            iv=sealed.iv,
-            last4=envelope.last4(key),
-            fingerprint=envelope.fingerprint(key),
-            api_host=self._api_host,
-            organization_id=organization_id,
-            wrapped_by=sealed.wrapped_by,
-            is_active=True,
-            created_at=now,
-            updated_at=now,
-        )
-        session.add(row)
-        session.flush()
-        return _status(row)
+    def _context(self, team_id: str, project_id: str | None) -> KeyContext:
+        # The host is the configured one: the stored one only helps to say what is wrong.
+        key_type = ADMIN if project_id is None else PROJECT
+        return KeyContext(team_id, key_type, self._api_host, project_id)
 
     def _team_key(self, row: KeyRow) -> TeamKey:
         sealed = SealedKey(row.encrypted_key, row.encrypted_data_key, row.iv, row.wrapped_by)
-        # The host is the configured one: the stored one only helps to say what is wrong.
-        context = KeyContext(row.team_id, row.key_type, self._api_host)
-        decrypt = partial(_open, sealed, context, self._wrapper, row.api_host)
+        context = self._context(row.team_id, row.project_id)
+        decrypt = partial(self._open, row.key_id, sealed, context, row.api_host)
         return TeamKey(row.key_id, row.fingerprint, row.organization_id, decrypt)
 
+    def _open(self, key_id: str, sealed: SealedKey, context: KeyContext, stored_host: str) -> str:
+        """Decrypt a key; it is given out only once that is on record."""
+        subject = Subject(context.team_id, context.project_id, key_id)
+        with self._attempt("key.decrypt", subject) as attempt:
+            if stored_host != context.api_host:
+                raise UndecryptableError(
+                    f"The {context.whose} was registered for the API host {stored_host} and does "
+                    f"not open for {context.api_host}.",
+                    "Correct FINOPS_OPENAI_BASE_URL, or store a key for this host with "
+                    f"`{context.rotation}`.",
+                )
+            key = envelope.unseal(sealed, context, self._wrapper)
+            # The database polls for its turn, and of many teams' threads some would get none.
+            with self._recording, attempt.writing() as session:
+                attempt.record(session)
+        return key
 
-def _open(sealed: SealedKey, context: KeyContext, wrapper: KeyWrapper, stored_host: str) -> str:
-    if stored_host != context.api_host:
-        raise FinopsError(
-            f"The {context.key_type} key of team {context.team_id} was registered for the API host "
-            f"{stored_host} and does not open for {context.api_host}.",
-            "Correct FINOPS_OPENAI_BASE_URL, or store a key for this host with "
-            f"`finops key rotate {context.team_id}`.",
-        )
-    return envelope.unseal(sealed, context, wrapper)
 
-
-def _active_admin_row(session: Session, team_id: str) -> KeyRow | None:
-    return session.scalar(
-        select(KeyRow).where(KeyRow.team_id == team_id, KeyRow.key_type == ADMIN, KeyRow.is_active)
+def active_row(session: Session, context: KeyContext) -> KeyRow | None:
+    """The active key of the context's team, or of its project where it has one."""
+    place = (
+        KeyRow.team_id == context.team_id
+        if context.project_id is None
+        else KeyRow.project_id == context.project_id
     )
+    query = select(KeyRow).where(place, KeyRow.key_type == context.key_type, KeyRow.is_active)
+    return session.scalar(query)
 
 
-def _required_admin_row(session: Session, team_id: str) -> KeyRow:
-    row = _active_admin_row(session, team_id)
-    if row is None:
-        raise UsageError(
-            f"Team {team_id!r} has no active admin key.",
-            f"Register one with `finops key register {team_id}`.",
-        )
-    return row
-
-
-def _deactivate(session: Session, row: KeyRow) -> None:
-    row.is_active = False
-    row.deactivated_at = row.updated_at = datetime.now(UTC)
-    session.flush()
-
-
-def _status(row: KeyRow) -> KeyStatus:
+def status(row: KeyRow) -> KeyStatus:
+    """What may be shown of a stored key."""
     return KeyStatus(**{field.name: getattr(row, field.name) for field in fields(KeyStatus)})
 
 

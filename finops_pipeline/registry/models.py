@@ -21,6 +21,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.schema import SchemaItem
 
 
 class UTCDateTime(TypeDecorator[datetime]):
@@ -66,30 +67,66 @@ class Base(DeclarativeBase):
     }
 
 
+def _one_at_a_time(table: str, subject: str) -> tuple[SchemaItem, ...]:
+    """At most one open period for each ``subject``, and none that begin or end on the same day."""
+    return (
+        CheckConstraint("valid_from < valid_to", name="period_is_not_empty"),
+        UniqueConstraint(subject, "valid_from"),
+        Index(
+            f"ux_{table}_open",
+            subject,
+            unique=True,
+            sqlite_where=text("valid_to IS NULL"),
+            postgresql_where=text("valid_to IS NULL"),
+        ),
+        Index(
+            f"ux_{table}_ever",
+            subject,
+            unique=True,
+            sqlite_where=text("valid_from IS NULL"),
+            postgresql_where=text("valid_from IS NULL"),
+        ),
+    )
+
+
 class TeamRow(Base):
     """A team; a deactivated one keeps its row, because its past spend is still reported."""
 
     __tablename__ = "teams"
     __table_args__ = (
         CheckConstraint("team_id <> '' AND team_id <> 'unallocated'", name="team_id_is_usable"),
-        CheckConstraint("parent_team_id <> team_id", name="parent_is_another_team"),
         CheckConstraint("is_active = (deactivated_at IS NULL)", name="deactivation_has_a_time"),
     )
 
     team_id: Mapped[str] = mapped_column(String(63), primary_key=True)
-    team_name: Mapped[str]
-    parent_team_id: Mapped[str | None] = mapped_column(ForeignKey("teams.team_id"))
-    owner_email: Mapped[str | None]
-    budget_owner_email: Mapped[str | None]
-    cost_center: Mapped[str | None]
     is_active: Mapped[bool]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deactivated_at: Mapped[datetime | None]
 
 
+class TeamAttributesRow(Base):
+    """What was known of a team from ``valid_from`` (null: since ever) until before ``valid_to``."""
+
+    __tablename__ = "team_attributes"
+    __table_args__ = (
+        CheckConstraint("parent_team_id <> team_id", name="parent_is_another_team"),
+        *_one_at_a_time("team_attributes", "team_id"),
+    )
+
+    period_id: Mapped[int] = mapped_column(primary_key=True)
+    team_id: Mapped[str] = mapped_column(ForeignKey("teams.team_id"))
+    valid_from: Mapped[date | None] = mapped_column(Date)
+    valid_to: Mapped[date | None] = mapped_column(Date)
+    team_name: Mapped[str]
+    parent_team_id: Mapped[str | None] = mapped_column(ForeignKey("teams.team_id"))
+    owner_email: Mapped[str | None]
+    budget_owner_email: Mapped[str | None]
+    cost_center: Mapped[str | None]
+
+
 class ProjectRow(Base):
-    """A project as it is now; who owned it when is in :class:`OwnershipRow`."""
+    """A project; what is known of it and who owned it when are in tables of their own."""
 
     __tablename__ = "projects"
     __table_args__ = (
@@ -101,35 +138,37 @@ class ProjectRow(Base):
     )
 
     project_id: Mapped[str] = mapped_column(String(63), primary_key=True)
-    project_name: Mapped[str]
     openai_project_id: Mapped[str]
-    environment: Mapped[str | None]
-    owner_email: Mapped[str | None]
-    cost_center: Mapped[str | None]
-    tags: Mapped[dict[str, str]]
     is_active: Mapped[bool]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
 
 
+class ProjectAttributesRow(Base):
+    """What was known of a project from ``valid_from`` until before ``valid_to``."""
+
+    __tablename__ = "project_attributes"
+    __table_args__ = _one_at_a_time("project_attributes", "project_id")
+
+    period_id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
+    valid_from: Mapped[date | None] = mapped_column(Date)
+    valid_to: Mapped[date | None] = mapped_column(Date)
+    project_name: Mapped[str]
+    environment: Mapped[str | None]
+    owner_email: Mapped[str | None]
+    cost_center: Mapped[str | None]
+    tags: Mapped[dict[str, str]]
+
+
 class OwnershipRow(Base):
     """A project belongs to a team from ``valid_from`` (null: since ever) until before ``valid_to``.
 
-    Two owners on one day would count money twice, hence one open period per project.
+    Two owners on one day would count money twice.
     """
 
     __tablename__ = "project_ownership"
-    __table_args__ = (
-        CheckConstraint("valid_from < valid_to", name="period_is_not_empty"),
-        UniqueConstraint("project_id", "valid_from"),
-        Index(
-            "ux_project_ownership_open",
-            "project_id",
-            unique=True,
-            sqlite_where=text("valid_to IS NULL"),
-            postgresql_where=text("valid_to IS NULL"),
-        ),
-    )
+    __table_args__ = _one_at_a_time("project_ownership", "project_id")
 
     ownership_id: Mapped[int] = mapped_column(primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.project_id"))
@@ -139,7 +178,10 @@ class OwnershipRow(Base):
 
 
 class KeyRow(Base):
-    """An encrypted API key; at most one active admin key per team. Replaced keys keep their row."""
+    """An encrypted API key; one active admin key a team and one active project key a project.
+
+    Replaced keys keep their row.
+    """
 
     __tablename__ = "api_keys"
     __table_args__ = (
@@ -156,6 +198,13 @@ class KeyRow(Base):
             sqlite_where=text("key_type = 'admin' AND is_active"),
             postgresql_where=text("key_type = 'admin' AND is_active"),
         ),
+        Index(
+            "ux_api_keys_active_project",
+            "project_id",
+            unique=True,
+            sqlite_where=text("key_type = 'project' AND is_active"),
+            postgresql_where=text("key_type = 'project' AND is_active"),
+        ),
     )
 
     key_id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -163,9 +212,10 @@ class KeyRow(Base):
     key_type: Mapped[str]
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.project_id"))
     provider: Mapped[str]
-    encrypted_key: Mapped[bytes]
-    encrypted_data_key: Mapped[bytes]
-    iv: Mapped[bytes]
+    # Read only where a key is opened: the database may forbid it to who just looks.
+    encrypted_key: Mapped[bytes] = mapped_column(deferred=True, deferred_group="ciphertext")
+    encrypted_data_key: Mapped[bytes] = mapped_column(deferred=True, deferred_group="ciphertext")
+    iv: Mapped[bytes] = mapped_column(deferred=True, deferred_group="ciphertext")
     last4: Mapped[str]
     fingerprint: Mapped[str]
     api_host: Mapped[str]
@@ -175,3 +225,37 @@ class KeyRow(Base):
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deactivated_at: Mapped[datetime | None]
+
+
+class AuditRow(Base):
+    """An entry of the audit log; triggers refuse to change or delete one."""
+
+    __tablename__ = "audit_log"
+    __table_args__ = (CheckConstraint("outcome IN ('done', 'refused')", name="outcome_is_known"),)
+
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    recorded_at: Mapped[datetime]
+    actor: Mapped[str]
+    on_behalf_of: Mapped[str | None]
+    run_id: Mapped[str | None]
+    action: Mapped[str]
+    outcome: Mapped[str]
+    team_id: Mapped[str | None]
+    project_id: Mapped[str | None]
+    key_id: Mapped[str | None]
+    before: Mapped[str | None]
+    after: Mapped[str | None]
+    detail: Mapped[str | None]
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    entry_hash: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class AuditHeadRow(Base):
+    """The newest entry of the audit log, in the only row."""
+
+    __tablename__ = "audit_head"
+    __table_args__ = (CheckConstraint("head_id = 1", name="one_row"),)
+
+    head_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    sequence: Mapped[int]
+    entry_hash: Mapped[str] = mapped_column(String(64))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 
 from finops_pipeline.errors import UsageError
@@ -19,6 +19,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
 _USUAL_ADMIN_KEY = re.compile(r"sk-admin-[A-Za-z0-9_-]{20,}")
+_USUAL_PROJECT_KEY = re.compile(r"sk-(proj-|svcacct-)?[A-Za-z0-9_-]{20,}")
 _USUAL_OPENAI_PROJECT = re.compile(r"proj_[A-Za-z0-9]{24}")
 _KEY_PREFIX = re.compile(r"sk-(admin|proj|svcacct)-|^sk-[A-Za-z0-9]{20}")
 _LONG_AND_MIXED = re.compile(r"(?=.*[a-z])(?=.*[A-Z])(?=.*[0-9])[A-Za-z0-9_-]{32,}")
@@ -36,6 +37,11 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= MAX_SHOWN_LENGTH else text[:MAX_SHOWN_LENGTH] + "…")
 
 
+def is_slug(text: str | None) -> bool:
+    """Whether a text could be a team's or a project's id, and is no key."""
+    return text is not None and not looks_like_key(text) and bool(_SLUG.fullmatch(text))
+
+
 def check_slug(text: str, what: str) -> str:
     """A team's or project's id, unchanged.
 
@@ -47,7 +53,7 @@ def check_slug(text: str, what: str) -> str:
             f"The {what} id {UNALLOCATED!r} is reserved for spend that belongs to no project.",
             "Choose another id.",
         )
-    if looks_like_key(text) or not _SLUG.fullmatch(text):
+    if not is_slug(text):
         raise UsageError(
             f"The {what} id {shown(text)} is not usable.",
             "Use 1 to 63 lower-case letters, digits, '-' and '_', the first a letter or digit.",
@@ -86,6 +92,11 @@ def _key_problem(text: str) -> str:
 def is_usual_admin_key(text: str) -> bool:
     """Whether the key looks like OpenAI's admin keys; others are stored all the same."""
     return _USUAL_ADMIN_KEY.fullmatch(text) is not None
+
+
+def is_usual_project_key(text: str) -> bool:
+    """Whether the key looks like OpenAI's project keys; others are stored all the same."""
+    return _USUAL_PROJECT_KEY.fullmatch(text) is not None and not is_usual_admin_key(text)
 
 
 def is_usual_openai_project(text: str) -> bool:
@@ -133,6 +144,34 @@ def email(text: str | None, what: str) -> str | None:
     if address is not None and not _EMAIL.fullmatch(address):
         raise UsageError(f"The {what} {shown(address)} is no mail address.", "Use name@domain.")
     return address
+
+
+_ATTRIBUTES: dict[str, tuple[Callable[[str | None, str], str | None], str]] = {
+    "team_name": (attribute, "team's name"),
+    "parent_team_id": (attribute, "parent team"),
+    "owner_email": (email, "owner's address"),
+    "budget_owner_email": (email, "budget owner's address"),
+    "cost_center": (attribute, "cost centre"),
+    "project_name": (attribute, "project's name"),
+    "environment": (attribute, "environment"),
+}
+
+
+ATTRIBUTES = frozenset({*_ATTRIBUTES, "tags"})
+"""The names of all that is known of a team or a project in one period."""
+
+
+def cleaned(given: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Attributes by their names, without the white space around them; empty ones become None.
+
+    Raises:
+        UsageError: one is not usable.
+    """
+    result = {}
+    for name, value in given.items():
+        check, what = _ATTRIBUTES[name]
+        result[name] = check(value, what)
+    return result
 
 
 def merged_tags(old: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:

@@ -3,40 +3,78 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import BindParameter, ColumnElement, Date, Select, bindparam, select
 from sqlalchemy.orm import Session
 
-from finops_pipeline.registry.models import KeyRow, OwnershipRow, ProjectRow, TeamRow
+from finops_pipeline.registry.models import (
+    KeyRow,
+    OwnershipRow,
+    ProjectAttributesRow,
+    ProjectRow,
+    TeamAttributesRow,
+    TeamRow,
+)
+from finops_pipeline.registry.periods import today
 from finops_pipeline.registry.records import RegistrySnapshot
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_TODAY: BindParameter[date] = bindparam("today", type_=Date)
+
+
+def _holds(table: type[TeamAttributesRow | ProjectAttributesRow]) -> ColumnElement[bool]:
+    began = table.valid_from.is_(None) | (table.valid_from <= _TODAY)
+    return began & (table.valid_to.is_(None) | (table.valid_to > _TODAY))
+
+
 # Columns are named one by one, so that no ciphertext is even read.
-_TEAMS = select(
-    TeamRow.team_id,
-    TeamRow.team_name,
-    TeamRow.parent_team_id,
-    TeamRow.owner_email,
-    TeamRow.budget_owner_email,
-    TeamRow.cost_center,
-    TeamRow.is_active,
-    TeamRow.created_at,
-    TeamRow.deactivated_at,
-).order_by(TeamRow.team_id)
-_PROJECTS = select(
-    ProjectRow.project_id,
-    ProjectRow.project_name,
-    ProjectRow.openai_project_id,
-    ProjectRow.environment,
-    ProjectRow.owner_email,
-    ProjectRow.cost_center,
-    ProjectRow.tags,
-    ProjectRow.is_active,
-    ProjectRow.created_at,
-).order_by(ProjectRow.project_id)
+_TEAM_ATTRIBUTES = (
+    TeamAttributesRow.team_id,
+    TeamAttributesRow.team_name,
+    TeamAttributesRow.parent_team_id,
+    TeamAttributesRow.owner_email,
+    TeamAttributesRow.budget_owner_email,
+    TeamAttributesRow.cost_center,
+)
+_PROJECT_ATTRIBUTES = (
+    ProjectAttributesRow.environment,
+    ProjectAttributesRow.owner_email,
+    ProjectAttributesRow.cost_center,
+    ProjectAttributesRow.tags,
+)
+_TEAMS = (
+    select(*_TEAM_ATTRIBUTES, TeamRow.is_active, TeamRow.created_at, TeamRow.deactivated_at)
+    .join(TeamRow, TeamRow.team_id == TeamAttributesRow.team_id)
+    .where(_holds(TeamAttributesRow))
+    .order_by(TeamAttributesRow.team_id)
+)
+_TEAM_HISTORY = select(
+    *_TEAM_ATTRIBUTES, TeamAttributesRow.valid_from, TeamAttributesRow.valid_to
+).order_by(TeamAttributesRow.team_id, TeamAttributesRow.period_id)
+_PROJECTS = (
+    select(
+        ProjectAttributesRow.project_id,
+        ProjectAttributesRow.project_name,
+        ProjectRow.openai_project_id,
+        *_PROJECT_ATTRIBUTES,
+        ProjectRow.is_active,
+        ProjectRow.created_at,
+    )
+    .join(ProjectRow, ProjectRow.project_id == ProjectAttributesRow.project_id)
+    .where(_holds(ProjectAttributesRow))
+    .order_by(ProjectAttributesRow.project_id)
+)
+_PROJECT_HISTORY = select(
+    ProjectAttributesRow.project_id,
+    ProjectAttributesRow.project_name,
+    *_PROJECT_ATTRIBUTES,
+    ProjectAttributesRow.valid_from,
+    ProjectAttributesRow.valid_to,
+).order_by(ProjectAttributesRow.project_id, ProjectAttributesRow.period_id)
 _OWNERSHIP = (
     select(
         OwnershipRow.project_id,
@@ -62,7 +100,8 @@ _KEYS = select(
 
 
 def take_snapshot(session: Session) -> RegistrySnapshot:
-    """All four tables as one transaction sees them.
+    """All tables as one transaction sees them; teams and projects as they are today (UTC), what
+    was and will be known of them in the tables of attributes.
 
     Times are ``timestamp[us, UTC]``, days ``date32``; a project's tags are a JSON object as text.
     """
@@ -80,12 +119,14 @@ def take_snapshot(session: Session) -> RegistrySnapshot:
     def table(query: Select[*tuple[Any, ...]]) -> pa.Table:
         names = query.selected_columns.keys()
         schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
-        rows = session.execute(query).mappings()
+        rows = session.execute(query, {"today": today()}).mappings()
         return pa.Table.from_pylist([_landed(dict(row)) for row in rows], schema=schema)
 
     return RegistrySnapshot(
         teams=table(_TEAMS),
+        team_attributes=table(_TEAM_HISTORY),
         projects=table(_PROJECTS),
+        project_attributes=table(_PROJECT_HISTORY),
         project_ownership=table(_OWNERSHIP),
         keys=table(_KEYS),
     )

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from finops_pipeline.simulator.catalogue import USAGE_ENDPOINTS, UsageEndpoint
 from finops_pipeline.simulator.errors import (
     RefusalError,
     bad_parameter,
@@ -20,12 +21,23 @@ from finops_pipeline.simulator.errors import (
 )
 from finops_pipeline.simulator.model import Scope, SimulatedProject
 from finops_pipeline.simulator.organization import Organization, grouped, selected
-from finops_pipeline.simulator.query import CostsQuery, parse_costs_query
+from finops_pipeline.simulator.query import (
+    BucketQuery,
+    parse_costs_query,
+    parse_usage_query,
+)
 from finops_pipeline.simulator.simulation import Simulation
 
 MAX_PROJECTS = 100
 DEFAULT_PROJECTS = 20
-ENDPOINTS = {"/v1/organization/costs": "costs", "/v1/organization/projects": "projects"}
+USAGE_PATHS: dict[str, UsageEndpoint] = {
+    f"/v1/organization/usage/{endpoint}": endpoint for endpoint in USAGE_ENDPOINTS
+}
+ENDPOINTS: dict[str, str] = {
+    "/v1/organization/costs": "costs",
+    "/v1/organization/projects": "projects",
+    **USAGE_PATHS,
+}
 
 
 def bearer(authorization: str | None) -> str | None:
@@ -44,6 +56,7 @@ class PublicApi:
         return [
             Route("/v1/organization/costs", self._costs),
             Route("/v1/organization/projects", self._projects),
+            *(Route(path, self._usage) for path in USAGE_PATHS),
         ]
 
     def _authorized(self, request: Request, scope: Scope) -> Organization:
@@ -68,24 +81,49 @@ class PublicApi:
             clamp=simulation.buckets.wire.clamp_limit_to_31,
             bound_to=organization.simulated.id,
         )
+        buckets = [self._bucket(organization, query, day) for day in query.days]
+        return self._page(request, query, buckets)
+
+    async def _usage(self, request: Request) -> Response:
+        simulation = self._simulation
+        organization = self._authorized(request, "api.usage.read")
+        endpoint = USAGE_PATHS[request.url.path]
+        query = parse_usage_query(
+            request.query_params.multi_items(),
+            endpoint,
+            now=simulation.clock.now(),
+            bound_to=organization.simulated.id,
+        )
+        gap = organization.gaps.answer(endpoint, query.first, query.end)
+        if gap is not None and gap.cause == "refused_endpoint":
+            message = f"Usage of {endpoint} is not available for this organization."
+            raise RefusalError(gap.status, message)
+        wire = simulation.buckets.wire
+        buckets = [
+            simulation.usage_buckets.bucket(organization, endpoint, query, day, wire)
+            for day in query.days
+        ]
+        return self._page(request, query, buckets)
+
+    def _page(self, request: Request, query: BucketQuery, buckets: list[bytes]) -> Response:
         request.state.own_token = query.token(query.first)
-        buckets = b",".join([self._bucket(organization, query, day) for day in query.days])
-        last = simulation.buckets.wire.end_of_pages
+        last = self._simulation.buckets.wire.end_of_pages
         more, token = "false", "null" if last == "null" else '""'
         if query.has_more:
             more = "true"
             token = json.dumps(query.token(query.days[-1] + timedelta(days=1)))
         tail = f'],"has_more":{more},"next_page":{token}}}'.encode()
         return Response(
-            b"".join((b'{"object":"page","data":[', buckets, tail)), media_type="application/json"
+            b"".join((b'{"object":"page","data":[', b",".join(buckets), tail)),
+            media_type="application/json",
         )
 
-    def _bucket(self, organization: Organization, query: CostsQuery, day: date) -> bytes:
+    def _bucket(self, organization: Organization, query: BucketQuery, day: date) -> bytes:
         buckets = self._simulation.buckets
         hours = self._simulation.hours(day)
-        if not query.project_ids and not query.api_key_ids:
+        if not query.only:
             return buckets.bucket(organization, day, hours, query.dimensions)
-        rows = selected(organization.rows(day, hours), query.project_ids, query.api_key_ids)
+        rows = selected(organization.rows(day, hours), query.only)
         return buckets.render(organization, day, grouped(rows, query.dimensions), query.dimensions)
 
     async def _projects(self, request: Request) -> JSONResponse:

@@ -10,7 +10,7 @@ from decimal import Context, Decimal
 from typing import NamedTuple
 
 from finops_pipeline.simulator.catalogue import OFFERS, LineItem
-from finops_pipeline.simulator.model import SimulatedOrganization, SimulatedProject
+from finops_pipeline.simulator.model import Gap, SimulatedOrganization, SimulatedProject
 
 EXACT = Context(prec=100)
 """Amounts here have up to some forty decimals; the default context would round at 28 digits."""
@@ -44,13 +44,18 @@ class Consumption(NamedTuple):
 
 
 class _Slot(NamedTuple):
-    """Something that is consumed every day, and how much of it on an ordinary weekday."""
+    """Something that is consumed every day, and how much of it on an ordinary weekday.
+
+    Attributes:
+        gap: A planted gap outside whose days nothing of it is consumed.
+    """
 
     project: SimulatedProject | None
     api_key_id: str | None
     user_id: str | None
     item: LineItem
     usual_quantity: int
+    gap: Gap | None = None
 
 
 def _identifier(prefix: str, *names: object) -> str:
@@ -59,13 +64,19 @@ def _identifier(prefix: str, *names: object) -> str:
 
 
 class Consumers:
-    """Everything that consumes in one organization, day for day the same for the same seed."""
+    """Everything that consumes in one organization, day for day the same for the same seed.
+
+    Attributes:
+        endpoints: The usage endpoints that ever have something to count.
+    """
 
     def __init__(self, organization: SimulatedOrganization, seed: int) -> None:
         self._organization = organization
         self._seed = seed
         self._always_busy = organization.rows_per_day is not None
         self._slots = list(self._even_slots() if self._always_busy else self._project_slots())
+        self._slots += self._gap_slots()  # last, so that they change no other quantity
+        self.endpoints = frozenset(slot.item.endpoint for slot in self._slots)
         self._spikes = {
             (spike.project_id, spike.day): spike.factor for spike in organization.spikes
         }
@@ -84,6 +95,8 @@ class Consumers:
             noise = draw(10) + _ONE // 2
             is_quiet = draw(6) < quiet
             project = slot.project
+            if slot.gap is not None and not slot.gap.start <= day < slot.gap.end:
+                continue
             if is_quiet or (project is not None and not _exists(project, day)):
                 continue
             quantity = slot.usual_quantity * rhythm * noise // scale
@@ -114,6 +127,15 @@ class Consumers:
         for offer in self._organization.organization_uses:
             for item in OFFERS[offer]:
                 yield _Slot(None, None, None, item, item.usual_quantity)
+
+    def _gap_slots(self) -> Iterator[_Slot]:
+        projects = {project.id: project for project in self._organization.projects}
+        for gap in self._organization.gaps:
+            project = projects[gap.project_id]
+            if gap.offer not in project.uses:
+                for item in OFFERS[gap.offer]:
+                    usual = item.usual_quantity * project.volume_percent // 100
+                    yield _slot(project, 0, item, usual)._replace(gap=gap)
 
     def _even_slots(self) -> Iterator[_Slot]:
         projects = self._organization.projects

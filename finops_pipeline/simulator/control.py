@@ -16,7 +16,8 @@ from finops_pipeline.simulator.api import bearer
 from finops_pipeline.simulator.errors import RefusalError
 from finops_pipeline.simulator.faults import Fault
 from finops_pipeline.simulator.model import Part
-from finops_pipeline.simulator.restatement import Restatement
+from finops_pipeline.simulator.organization import Organization
+from finops_pipeline.simulator.restatement import Restatement, UsageRestatement
 from finops_pipeline.simulator.scenario import Wire
 from finops_pipeline.simulator.simulation import Simulation
 
@@ -38,8 +39,16 @@ class DayRestatement(Part):
     change: Restatement
 
 
-class TotalsQuery(Part):
-    """Which totals are wanted: ``end`` is exclusive, None leaves a bound open."""
+class UsageDayRestatement(Part):
+    """A restatement of usage and where it applies."""
+
+    organization_id: str
+    day: date
+    change: UsageRestatement
+
+
+class DaysQuery(Part):
+    """Which organizations and days are wanted: ``end`` is exclusive, None leaves a bound open."""
 
     organization_id: str | None = None
     start: date | None = None
@@ -60,9 +69,11 @@ class ControlApi:
             ("GET", "wire", self._wire),
             ("PATCH", "wire", self._set_wire),
             ("POST", "restate", self._restate),
+            ("POST", "restate_usage", self._restate_usage),
             ("POST", "faults", self._plant_fault),
             ("DELETE", "faults", self._clear_faults),
             ("GET", "totals", self._totals),
+            ("GET", "gaps", self._gaps),
             ("GET", "requests", self._requests),
             ("DELETE", "requests", self._forget_requests),
             ("POST", "prerender", self._prerender),
@@ -93,19 +104,29 @@ class ControlApi:
         return JSONResponse(self._simulation.buckets.wire.model_dump())
 
     async def _set_wire(self, request: Request) -> Response:
-        buckets = self._simulation.buckets
-        changed = {**buckets.wire.model_dump(), **await _object(request)}
-        buckets.wire = _checked(Wire, changed)
+        changed = {**self._simulation.buckets.wire.model_dump(), **await _object(request)}
+        self._simulation.set_wire(_checked(Wire, changed))
         return await self._wire(request)
 
     async def _restate(self, request: Request) -> Response:
         restatement = await _read(request, DayRestatement)
-        organization = self._simulation.organizations.get(restatement.organization_id)
-        if organization is None:
-            raise RefusalError(404, f"There is no organization {restatement.organization_id}.")
+        organization = self._organization(restatement.organization_id)
         organization.restate(restatement.day, restatement.change)
         self._simulation.buckets.forget(organization, restatement.day)
         return JSONResponse({})
+
+    async def _restate_usage(self, request: Request) -> Response:
+        restatement = await _read(request, UsageDayRestatement)
+        organization = self._organization(restatement.organization_id)
+        organization.restate_usage(restatement.day, restatement.change)
+        self._simulation.usage_buckets.forget()
+        return JSONResponse({})
+
+    def _organization(self, organization_id: str) -> Organization:
+        organization = self._simulation.organizations.get(organization_id)
+        if organization is None:
+            raise RefusalError(404, f"There is no organization {organization_id}.")
+        return organization
 
     async def _plant_fault(self, request: Request) -> Response:
         self._simulation.faults.plant(await _read(request, Fault))
@@ -116,10 +137,14 @@ class ControlApi:
         return JSONResponse({})
 
     async def _totals(self, request: Request) -> Response:
-        wanted = _checked(TotalsQuery, dict(request.query_params))
+        wanted = _checked(DaysQuery, dict(request.query_params))
         return JSONResponse(
             self._simulation.totals(wanted.organization_id, wanted.start, wanted.end)
         )
+
+    async def _gaps(self, request: Request) -> Response:
+        wanted = _checked(DaysQuery, dict(request.query_params))
+        return JSONResponse(self._simulation.gaps(wanted.organization_id, wanted.start, wanted.end))
 
     async def _requests(self, _: Request) -> Response:
         return JSONResponse(self._simulation.recorded())

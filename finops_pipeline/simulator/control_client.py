@@ -11,8 +11,15 @@ from typing import Any, Self
 import httpx
 
 from finops_pipeline.errors import UsageError
+from finops_pipeline.simulator.catalogue import UsageEndpoint
 from finops_pipeline.simulator.faults import Fault
-from finops_pipeline.simulator.restatement import Operation, RestatedRow, Restatement
+from finops_pipeline.simulator.model import Cause
+from finops_pipeline.simulator.restatement import (
+    Operation,
+    RestatedRow,
+    Restatement,
+    UsageRestatement,
+)
 from finops_pipeline.simulator.scenario import Wire
 from finops_pipeline.simulator.simulation import RecordedRequest
 
@@ -30,6 +37,23 @@ class Total:
     day: date
     project_id: str | None
     currency: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class GapPart:
+    """A part of one project's difference between costs and usage at list price, on a UTC day.
+
+    Attributes:
+        project_id: None on the level of the organization.
+        cause: Where it comes from; all causes of a project and day add up to the difference.
+        amount: Exact; positive where more was billed than usage is worth.
+    """
+
+    organization_id: str
+    day: date
+    project_id: str | None
+    cause: Cause
     amount: Decimal
 
 
@@ -101,6 +125,21 @@ class Control:
             },
         )
 
+    def restate_usage(
+        self, organization_id: str, day: date, endpoint: UsageEndpoint, *, factor: Decimal
+    ) -> None:
+        """Multiply what a usage endpoint tells of a day; see :class:`UsageRestatement`."""
+        change = UsageRestatement(endpoint=endpoint, factor=factor)
+        self._call(
+            "POST",
+            "restate_usage",
+            {
+                "organization_id": organization_id,
+                "day": day.isoformat(),
+                "change": change.model_dump(mode="json"),
+            },
+        )
+
     def plant_fault(self, fault: Fault) -> None:
         """Let something go wrong from now on; see :class:`Fault`."""
         self._call("POST", "faults", fault.model_dump(mode="json"))
@@ -115,8 +154,6 @@ class Control:
 
         ``end`` is exclusive; by default everything up to and with today's partial bucket.
         """
-        wanted = {"organization_id": organization_id, "start": start, "end": end}
-        query = {name: str(value) for name, value in wanted.items() if value is not None}
         return [
             Total(
                 organization_id=total["organization_id"],
@@ -125,7 +162,25 @@ class Control:
                 currency=total["currency"],
                 amount=Decimal(total["amount"]),
             )
-            for total in self._call("GET", "totals", query=query)
+            for total in self._about("totals", organization_id, start, end)
+        ]
+
+    def gaps(
+        self, organization_id: str | None = None, start: date | None = None, end: date | None = None
+    ) -> list[GapPart]:
+        """Why costs and usage at list price differ on closed days; ``end`` is exclusive.
+
+        Restatements are not looked at.
+        """
+        return [
+            GapPart(
+                organization_id=part["organization_id"],
+                day=date.fromisoformat(part["day"]),
+                project_id=part["project_id"],
+                cause=part["cause"],
+                amount=Decimal(part["amount"]),
+            )
+            for part in self._about("gaps", organization_id, start, end)
         ]
 
     def requests(self) -> list[RecordedRequest]:
@@ -142,6 +197,14 @@ class Control:
     def reset(self) -> None:
         """Go back to the scenario: clock, wire, faults, restatements and recorded requests."""
         self._call("POST", "reset")
+
+    def _about(
+        self, what: str, organization_id: str | None, start: date | None, end: date | None
+    ) -> list[dict[str, Any]]:
+        wanted = {"organization_id": organization_id, "start": start, "end": end}
+        query = {name: str(value) for name, value in wanted.items() if value is not None}
+        found: list[dict[str, Any]] = self._call("GET", what, query=query)
+        return found
 
     def _call(
         self,

@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from finops_pipeline.simulator.catalogue import UsageEndpoint
 from finops_pipeline.simulator.model import Part
 
 FaultKind = Literal[
@@ -45,7 +46,7 @@ class Fault(Part):
     kind: FaultKind
     key: str | None = None
     organization_id: str | None = None
-    endpoint: Literal["costs", "projects"] | None = None
+    endpoint: Literal["costs", "projects"] | UsageEndpoint | None = None
     nth: int = Field(default=1, ge=1)
     times: int | None = Field(default=None, ge=1)
     probability: float = Field(default=1.0, ge=0, le=1)

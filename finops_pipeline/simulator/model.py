@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from finops_pipeline.simulator.catalogue import OFFERS
+from finops_pipeline.simulator.catalogue import OFFERS, UsageEndpoint
 
 Scope = Literal["api.usage.read", "api.management.read"]
 
@@ -84,6 +84,84 @@ class Spike(Part):
     factor: int = Field(ge=0)
 
 
+UseCause = Literal[
+    "other_rate",
+    "tool_fee",
+    "unknown_model",
+    "complimentary_tokens",
+    "negotiated_rate",
+    "across_midnight",
+    "double_charge",
+    "unlisted_rate",
+    "billed_without_usage",
+    "used_without_bill",
+]
+"""What can be different about one thing that a project uses; see :class:`Gap`."""
+
+EndpointCause = Literal["silent_endpoint", "refused_endpoint"]
+"""What can be wrong with a whole usage endpoint; see :class:`EndpointGap`."""
+
+Cause = Literal[UseCause, EndpointCause, "charge"]
+"""Why costs and usage at list price differ; a ``charge`` is an amount without a quantity."""
+
+PLANTABLE: tuple[UseCause | EndpointCause, ...] = (*get_args(UseCause), *get_args(EndpointCause))
+"""Every cause that a scenario can plant."""
+
+_RATES = ("negotiated_rate", "unlisted_rate")
+
+
+class Gap(Part):
+    """Something that a project uses and that the bill and usage tell differently.
+
+    A project that does not use the offer otherwise uses it on the gap's days alone.
+
+    Attributes:
+        cause: What is different. ``other_rate``, ``tool_fee`` and ``unknown_model`` are so by the
+            offer's nature (a surface or long context, a service, a model on no list);
+            ``complimentary_tokens`` are used and cost nothing; ``negotiated_rate`` and
+            ``unlisted_rate`` are billed at ``rate`` times the usual price; ``across_midnight`` is
+            billed on its day and used on the next; a ``double_charge`` shows each billed row
+            twice; ``billed_without_usage`` and ``used_without_bill`` are in one place alone.
+        project_id: The project; offer: what it uses; start, end: the UTC days, ``end`` exclusive.
+        share: How much of the quantity is concerned, above 0 to 1.
+        rate: Of a rate: the multiple of the usual price.
+        shown: Whether complimentary tokens are on the bill, at nothing, or not at all.
+    """
+
+    cause: UseCause
+    project_id: str
+    offer: Offer
+    start: date = date.min
+    end: date = date.max
+    share: Annotated[Amount, Field(gt=0, le=1)] = Decimal(1)
+    rate: Annotated[Amount, Field(gt=0)] | None = None
+    shown: bool = True
+
+    @model_validator(mode="after")
+    def _can_be_planted(self) -> Self:
+        natures = {item.nature for item in OFFERS[self.offer]}
+        if self.cause in ("other_rate", "tool_fee", "unknown_model") and self.cause not in natures:
+            raise ValueError(f"{self.offer!r} has no {self.cause} by its nature")
+        if (self.rate is not None) != (self.cause in _RATES):
+            raise ValueError("a rate belongs to negotiated_rate and unlisted_rate, and to no other")
+        return self
+
+
+class EndpointGap(Part):
+    """A usage endpoint that does not tell what an organization used.
+
+    Attributes:
+        cause: ``silent_endpoint`` answers without rows, ``refused_endpoint`` with ``status``.
+        start, end: The UTC days, ``end`` exclusive; any query that touches them is refused.
+    """
+
+    cause: EndpointCause
+    endpoint: UsageEndpoint
+    start: date = date.min
+    end: date = date.max
+    status: Literal[400, 404] = 404
+
+
 class SimulatedOrganization(Part):
     """One OpenAI organization.
 
@@ -92,6 +170,7 @@ class SimulatedOrganization(Part):
         organization_uses: Consumption that belongs to no project.
         rows_per_day: Exact number of billed rows a day, spread evenly over the projects, instead
             of what the projects use; for benchmarks.
+        gaps, endpoint_gaps: Where costs and usage differ; the first that fits a use counts.
     """
 
     id: str = Field(min_length=1)
@@ -104,6 +183,8 @@ class SimulatedOrganization(Part):
     spikes: tuple[Spike, ...] = ()
     currency: str = Field(default="usd", pattern="^[a-z]{3}$")
     rows_per_day: int | None = Field(default=None, ge=1)
+    gaps: tuple[Gap, ...] = ()
+    endpoint_gaps: tuple[EndpointGap, ...] = ()
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -111,6 +192,7 @@ class SimulatedOrganization(Part):
         if len(set(projects)) < len(projects):
             raise ValueError(f"organization {self.id} lists a project twice")
         named = {spike.project_id for spike in self.spikes}
+        named |= {gap.project_id for gap in self.gaps}
         named |= {charge.project_id for charge in self.charges if charge.project_id}
         if self.rows_per_day is not None and not projects:
             raise ValueError(f"organization {self.id} needs a project for its rows_per_day")

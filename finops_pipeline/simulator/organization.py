@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from finops_pipeline.simulator.consumption import EXACT, Consumers
+from finops_pipeline.simulator.catalogue import UsageEndpoint
+from finops_pipeline.simulator.consumption import EXACT, Consumers, Consumption
+from finops_pipeline.simulator.gaps import Difference, Gaps, Told
 from finops_pipeline.simulator.model import SimulatedOrganization
-from finops_pipeline.simulator.restatement import RestatedRow, Restatement
+from finops_pipeline.simulator.restatement import RestatedRow, Restatement, UsageRestatement
 
 API_KEY_GROUPING_SINCE = date(2025, 12, 6)
 """The first day of windows that can be grouped by api key (unix time 1764979200)."""
@@ -36,6 +38,9 @@ class CostRow(NamedTuple):
     apart: bool = False
 
 
+_DAY = timedelta(days=1)
+
+
 @dataclass
 class _Changes:
     """What was restated of one day."""
@@ -51,8 +56,10 @@ class Organization:
     def __init__(self, simulated: SimulatedOrganization, *, seed: int, start: date) -> None:
         self.simulated = simulated
         self.start = start
+        self.gaps = Gaps(simulated)
         self._consumers = Consumers(simulated, seed)
         self._changes: dict[date, _Changes] = {}
+        self._usage_factors: dict[tuple[UsageEndpoint, date], Decimal] = {}
 
     @property
     def first_day(self) -> date:
@@ -68,6 +75,34 @@ class Organization:
         for restatement in changes.restatements:
             rows = self._restated(rows, restatement)
         return rows[::-1] if changes.backwards else rows
+
+    def used(self, endpoint: UsageEndpoint, day: date, hours: int = 24) -> list[Told]:
+        """What a usage endpoint tells of the first ``hours`` hours of a UTC day."""
+        if endpoint not in self._consumers.endpoints or not hours:
+            return []
+        if self.gaps.answer(endpoint, day, day + _DAY) is not None:
+            return []
+        found = [
+            told
+            for told in self._told_of(day, hours)
+            if told.used_on == day and told.used and told.consumed.item.endpoint == endpoint
+        ]
+        factor = self._usage_factors.get((endpoint, day))
+        if factor is None:
+            return found
+        changed = (
+            told._replace(used=int(EXACT.multiply(Decimal(told.used), factor))) for told in found
+        )
+        return [told for told in changed if told.used]
+
+    def differences(self, day: date, hours: int = 24) -> list[Difference]:
+        """Why costs and usage at list price differ on a UTC day; restatements aside."""
+        charges = [
+            Difference(day, charge.project_id, "charge", charge.amount)
+            for charge in self.simulated.charges
+            if charge.day == day
+        ]
+        return [*self.gaps.differences(day, self._told_of(day, hours)), *charges]
 
     def is_padded(self, day: date) -> bool:
         """Whether amounts of this day are written with one more zero than needed."""
@@ -87,27 +122,35 @@ class Organization:
         else:
             changes.restatements.append(restatement)
 
+    def restate_usage(self, day: date, restatement: UsageRestatement) -> None:
+        """Change what a usage endpoint tells of a day, from now on."""
+        self._usage_factors[restatement.endpoint, day] = restatement.factor
+
     def restore_all(self) -> list[date]:
-        """Undo every restatement; the days that had one."""
+        """Undo every restatement; the days whose bill had one."""
         days = list(self._changes)
         self._changes.clear()
+        self._usage_factors.clear()
         return days
+
+    def _told_of(self, day: date, hours: int) -> Iterator[Told]:
+        """What was consumed on a day, and the day before where usage may come a day late."""
+        if self.gaps.move_days and day > self.start:
+            yield from self.gaps.told(self._consumers.on(day - _DAY))
+        if day >= self.start:
+            yield from self.gaps.told(self._consumers.on(day, hours))
 
     def _original(self, day: date, hours: int) -> list[CostRow]:
         currency = self.simulated.currency
-        rows = [
-            CostRow(
-                used.project_id,
-                used.api_key_id,
-                used.user_id,
-                used.item.text,
-                used.amount,
-                currency,
-                Decimal(used.quantity),
-                used.item.unit,
-            )
-            for used in self._consumers.on(day, hours)
-        ]
+        consumed = self._consumers.on(day, hours)
+        if self.simulated.gaps:
+            rows = [
+                _cost_row(told.consumed, told.billed, currency)._replace(apart=told.bills > 1)
+                for told in self.gaps.told(consumed)
+                for _ in range(told.bills)
+            ]
+        else:
+            rows = [_cost_row(each, each.amount, currency) for each in consumed]
         rows += [
             CostRow(charge.project_id, None, None, charge.line_item, charge.amount, currency)
             for charge in self.simulated.charges
@@ -146,6 +189,19 @@ class Organization:
         )
 
 
+def _cost_row(consumed: Consumption, amount: Decimal, currency: str) -> CostRow:
+    return CostRow(
+        consumed.project_id,
+        consumed.api_key_id,
+        consumed.user_id,
+        consumed.item.text,
+        amount,
+        currency,
+        Decimal(consumed.quantity),
+        consumed.item.unit,
+    )
+
+
 def grouped(rows: Sequence[CostRow], dimensions: frozenset[str]) -> list[CostRow]:
     """Sums of the rows over what is not grouped by, in the order of first appearance.
 
@@ -179,15 +235,10 @@ def grouped(rows: Sequence[CostRow], dimensions: frozenset[str]) -> list[CostRow
     return list(sums.values())
 
 
-def selected(
-    rows: Iterable[CostRow], project_ids: frozenset[str], api_key_ids: frozenset[str]
-) -> list[CostRow]:
-    """The rows of these projects and api keys; an empty set selects all."""
+def selected(rows: Iterable[CostRow], only: dict[str, frozenset[str]]) -> list[CostRow]:
+    """The rows that have one of the wanted values in each of these dimensions."""
     return [
-        row
-        for row in rows
-        if (not project_ids or row.project_id in project_ids)
-        and (not api_key_ids or row.api_key_id in api_key_ids)
+        row for row in rows if all(getattr(row, name) in wanted for name, wanted in only.items())
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a caller asks of the costs endpoint, checked as strictly as the API checks it."""
+"""What a caller asks of costs or usage, checked as strictly as the API checks it."""
 
 from __future__ import annotations
 
@@ -7,37 +7,44 @@ import binascii
 import calendar
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
+from finops_pipeline.simulator.catalogue import UsageEndpoint
 from finops_pipeline.simulator.errors import bad_parameter
 from finops_pipeline.simulator.organization import API_KEY_GROUPING_SINCE
+from finops_pipeline.simulator.usage import ENDPOINTS
 
 DIMENSIONS = ("project_id", "line_item", "api_key_id", "user_id", "api_source")
 MAX_LIMIT = 180
 DEFAULT_LIMIT = 7
 CLAMPED_LIMIT = 31
+MAX_USAGE_LIMIT = 31
 _LATEST = 253_402_300_799  # 9999-12-31, the last second that a date can hold
 
 _SINGLE = ("start_time", "end_time", "bucket_width", "limit", "page")
-_LISTS = ("group_by", "project_ids", "api_key_ids")
+_FILTERS = {"project_ids": "project_id", "api_key_ids": "api_key_id"}
+_USAGE_FILTERS = {**_FILTERS, "user_ids": "user_id", "models": "model"}
 
 
 @dataclass(frozen=True)
-class CostsQuery:
-    """One page of costs: buckets ``first`` (inclusive) to ``end`` (exclusive), UTC days.
+class BucketQuery:
+    """One page: buckets ``first`` (inclusive) to ``end`` (exclusive), UTC days.
 
     Attributes:
+        since, until: The asked window in unix seconds; ``until`` is now where none was asked.
+        only: Dimension → the values that are wanted; none: everything.
         digest: Stands for the exact query; page tokens are bound to it.
     """
 
     first: date
     end: date
+    since: int
+    until: int
     limit: int
     dimensions: frozenset[str]
-    project_ids: frozenset[str]
-    api_key_ids: frozenset[str]
+    only: dict[str, frozenset[str]]
     digest: str
 
     @property
@@ -57,7 +64,7 @@ class CostsQuery:
 
 def parse_costs_query(
     parameters: Sequence[tuple[str, str]], *, now: datetime, clamp: bool, bound_to: str
-) -> CostsQuery:
+) -> BucketQuery:
     """Check a costs query.
 
     Args:
@@ -69,54 +76,112 @@ def parse_costs_query(
     Raises:
         RefusalError: 400 with the parameter's name.
     """
-    single, lists = _sorted_out(parameters)
-    if "start_time" not in single:
-        raise bad_parameter("start_time", "Missing required parameter: 'start_time'.")
-    start = _integer("start_time", single["start_time"])
-    end = _integer("end_time", single["end_time"]) if "end_time" in single else None
-    seconds_now = int(now.timestamp())
-    if end is not None and end > seconds_now:
+    single, lists = _sorted_out(parameters, _FILTERS)
+    start, end = _window(single, now)
+    if end > int(now.timestamp()):
         raise bad_parameter("end_time", "'end_time' must not be in the future.")
-    if start >= (seconds_now if end is None else end):
-        raise bad_parameter("start_time", "'start_time' must be before 'end_time'.")
-    if (width := single.get("bucket_width", "1d")) != "1d":
-        raise bad_parameter("bucket_width", f"Invalid value: '{width}'. Supported value: '1d'.")
-    limit = _integer("limit", single.get("limit", str(DEFAULT_LIMIT)))
-    if not 1 <= limit <= MAX_LIMIT:
-        raise bad_parameter("limit", f"'limit' must be between 1 and {MAX_LIMIT}.")
-    dimensions = frozenset(lists["group_by"])
-    if unsupported := sorted(dimensions.difference(DIMENSIONS)):
-        raise bad_parameter(
-            "group_by", f"Invalid value: '{unsupported[0]}'. Supported values: {DIMENSIONS}."
-        )
+    dimensions = _dimensions(lists, DIMENSIONS)
     if "api_key_id" in dimensions and start < (earliest := _midnight(API_KEY_GROUPING_SINCE)):
         raise bad_parameter(
             "start_time", f"Grouping by api_key_id is supported from start_time {earliest} on."
         )
-    exact = [bound_to, start, end, limit, *(sorted(set(lists[name])) for name in _LISTS)]
+    limit = _limit(single, MAX_LIMIT)
+    query = _query(single, lists, _FILTERS, start, end, limit, dimensions, bound_to)
+    return replace(query, limit=min(limit, CLAMPED_LIMIT)) if clamp else query
+
+
+def parse_usage_query(
+    parameters: Sequence[tuple[str, str]], endpoint: UsageEndpoint, *, now: datetime, bound_to: str
+) -> BucketQuery:
+    """Check a usage query. Only daily buckets are simulated; a window may end in the future.
+
+    Args:
+        parameters: Name and value pairs as they came.
+        endpoint: The usage endpoint that is asked.
+        now: The simulator's clock, at which the last bucket ends.
+        bound_to: What else page tokens are bound to: the organization.
+
+    Raises:
+        RefusalError: 400 with the parameter's name.
+    """
+    known = ENDPOINTS[endpoint].dimensions
+    filters = {name: about for name, about in _USAGE_FILTERS.items() if about in known}
+    single, lists = _sorted_out(parameters, filters)
+    start, end = _window(single, now)
+    dimensions = _dimensions(lists, known)
+    limit = _limit(single, MAX_USAGE_LIMIT)
+    end = min(end, int(now.timestamp()))
+    if start >= end:
+        raise bad_parameter("start_time", "'start_time' must not be in the future.")
+    bound_to = f"{bound_to}/{endpoint}"
+    return _query(single, lists, filters, start, end, limit, dimensions, bound_to)
+
+
+def _window(single: dict[str, str], now: datetime) -> tuple[int, int]:
+    """Start and end in unix seconds, by default until now."""
+    if "start_time" not in single:
+        raise bad_parameter("start_time", "Missing required parameter: 'start_time'.")
+    start = _integer("start_time", single["start_time"])
+    end = int(now.timestamp())
+    if "end_time" in single:
+        end = _integer("end_time", single["end_time"])
+    if start >= end:
+        raise bad_parameter("start_time", "'start_time' must be before 'end_time'.")
+    if (width := single.get("bucket_width", "1d")) != "1d":
+        raise bad_parameter("bucket_width", f"Invalid value: '{width}'. Supported value: '1d'.")
+    return start, end
+
+
+def _limit(single: dict[str, str], most: int) -> int:
+    limit = _integer("limit", single.get("limit", str(DEFAULT_LIMIT)))
+    if not 1 <= limit <= most:
+        raise bad_parameter("limit", f"'limit' must be between 1 and {most}.")
+    return limit
+
+
+def _dimensions(lists: dict[str, list[str]], known: Sequence[str]) -> frozenset[str]:
+    dimensions = frozenset(lists["group_by"])
+    if unsupported := sorted(dimensions.difference(known)):
+        raise bad_parameter(
+            "group_by", f"Invalid value: '{unsupported[0]}'. Supported values: {tuple(known)}."
+        )
+    return dimensions
+
+
+def _query(
+    single: dict[str, str],
+    lists: dict[str, list[str]],
+    filters: dict[str, str],
+    start: int,
+    end: int,
+    limit: int,
+    dimensions: frozenset[str],
+    bound_to: str,
+) -> BucketQuery:
+    asked_end = single.get("end_time")
+    exact = [bound_to, start, asked_end, limit, *(sorted(set(lists[name])) for name in lists)]
     digest = hashlib.sha256(json.dumps(exact).encode()).hexdigest()[:16]
-    first = datetime.fromtimestamp(start, UTC).date()
-    # The bucket that holds the last second before the end is the last one.
-    last = datetime.fromtimestamp((seconds_now if end is None else end) - 1, UTC).date()
-    return CostsQuery(
-        first=_opened(single["page"], digest) if "page" in single else first,
-        end=last + timedelta(days=1),
-        limit=min(limit, CLAMPED_LIMIT) if clamp else limit,
+    return BucketQuery(
+        first=_opened(single["page"], digest) if "page" in single else _day(start),
+        # The bucket that holds the last second before the end is the last one.
+        end=_day(end - 1) + timedelta(days=1),
+        since=start,
+        until=end,
+        limit=limit,
         dimensions=dimensions,
-        project_ids=frozenset(lists["project_ids"]),
-        api_key_ids=frozenset(lists["api_key_ids"]),
+        only={about: frozenset(lists[name]) for name, about in filters.items() if lists[name]},
         digest=digest,
     )
 
 
 def _sorted_out(
-    parameters: Sequence[tuple[str, str]],
+    parameters: Sequence[tuple[str, str]], filters: Iterable[str]
 ) -> tuple[dict[str, str], dict[str, list[str]]]:
     single: dict[str, str] = {}
-    lists: dict[str, list[str]] = {name: [] for name in _LISTS}
+    lists: dict[str, list[str]] = {name: [] for name in ("group_by", *filters)}
     for name, value in parameters:
         bare = name.removesuffix("[]")
-        if bare in _LISTS:
+        if bare in lists:
             lists[bare] += [part for part in value.split(",") if part]
         elif name in _SINGLE:
             single[name] = value
@@ -133,6 +198,10 @@ def _integer(name: str, value: str) -> int:
     ):
         raise bad_parameter(name, f"Invalid type for '{name}': expected an integer.")
     return int(value)
+
+
+def _day(seconds: int) -> date:
+    return datetime.fromtimestamp(seconds, UTC).date()
 
 
 def _midnight(day: date) -> int:

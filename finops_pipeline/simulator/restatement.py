@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from finops_pipeline.simulator.catalogue import UsageEndpoint
 from finops_pipeline.simulator.model import Amount, Part, exact_amount
 
 Operation = Literal["scale", "add", "replace", "empty", "restore", "reorder", "rewrite_literals"]
@@ -53,3 +54,14 @@ class Restatement(Part):
         if self.operation in ("add", "replace") and not self.rows:
             raise ValueError(f"{self.operation} needs rows")
         return self
+
+
+class UsageRestatement(Part):
+    """A day of one usage endpoint, told again with other quantities.
+
+    Attributes:
+        factor: What the quantities of the scenario are multiplied by; 1 is as before, 0 is nothing.
+    """
+
+    endpoint: UsageEndpoint
+    factor: Annotated[Amount, Field(ge=0)]

@@ -10,8 +10,14 @@ import yaml
 from pydantic import AwareDatetime, Field, ValidationError, model_validator
 
 from finops_pipeline.errors import UsageError
-from finops_pipeline.simulator import presets
-from finops_pipeline.simulator.model import Part, Registration, SimulatedOrganization
+from finops_pipeline.simulator import gapped, presets
+from finops_pipeline.simulator.model import (
+    EndpointCause,
+    Part,
+    Registration,
+    SimulatedOrganization,
+    UseCause,
+)
 
 
 class Wire(Part):
@@ -20,19 +26,23 @@ class Wire(Part):
     Attributes:
         amounts: ``amount.value`` as JSON number, as string, or some rows either way. The value
             is the same whichever is chosen.
-        organization_id_on_wire: Whether rows carry the undocumented organization_id and
+        organization_id_on_wire: Whether rows of costs carry the undocumented organization_id and
             organization_name.
+        organization_id_on_usage: The same of usage, whose recorded rows have none.
         undocumented_fields: Whether rows carry project_name, user_email, api_source and an
             unasked user_id, and buckets start_time_iso and end_time_iso.
         clamp_limit_to_31: Whether a larger ``limit`` is silently treated as 31.
         end_of_pages: Whether next_page of the last page is null or an empty string.
+        old_usage_rows: Whether usage of completions has but the fields of early 2025.
     """
 
     amounts: Literal["number", "string", "mixed"] = "number"
     organization_id_on_wire: bool = True
+    organization_id_on_usage: bool = False
     undocumented_fields: bool = True
     clamp_limit_to_31: bool = False
     end_of_pages: Literal["null", "empty"] = "null"
+    old_usage_rows: bool = False
 
 
 class Scenario(Part):
@@ -124,6 +134,28 @@ class Scenario(Part):
         """
         start, now, simulated, registration = presets.bulk(
             organizations, projects=projects, days=days, rows_per_day=rows_per_day, end=end
+        )
+        return cls(
+            seed=seed, start=start, now=now, organizations=simulated, registration=registration
+        )
+
+    @classmethod
+    def gapped(
+        cls,
+        *causes: UseCause | EndpointCause,
+        days: int = 90,
+        projects: int = 20,
+        seed: int = 1,
+        end: date = date(2026, 11, 1),
+    ) -> Self:
+        """One organization whose costs are usage at list price, but for the causes given.
+
+        Each cause has a project (in turn), some days in the middle of the history and, where two
+        would blur each other, a model of its own; ``control.gaps()`` tells the amounts. The clock
+        stands at midnight (UTC) after the last day, ``end`` being exclusive.
+        """
+        start, now, simulated, registration = gapped.gapped(
+            causes, projects=projects, days=days, end=end
         )
         return cls(
             seed=seed, start=start, now=now, organizations=simulated, registration=registration

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 from finops_pipeline.simulator.clock import Clock
+from finops_pipeline.simulator.consumption import EXACT
 from finops_pipeline.simulator.faults import Faults
 from finops_pipeline.simulator.model import Scope
 from finops_pipeline.simulator.organization import Organization, finest_grouping
 from finops_pipeline.simulator.rendering import Buckets
-from finops_pipeline.simulator.scenario import Scenario
+from finops_pipeline.simulator.scenario import Scenario, Wire
+from finops_pipeline.simulator.usage_rendering import UsageBuckets
 
 EVERY_SCOPE: frozenset[Scope] = frozenset({"api.usage.read", "api.management.read"})
 _REQUESTS_KEPT = 100_000
@@ -52,6 +55,7 @@ class Simulation:
         self.scenario = scenario
         self.clock = Clock(scenario.now)
         self.buckets = Buckets(scenario.wire)
+        self.usage_buckets = UsageBuckets()
         self.faults = Faults()
         self.requests: deque[RecordedRequest] = deque(maxlen=_REQUESTS_KEPT)
         self.organizations: dict[str, Organization] = {}
@@ -74,8 +78,14 @@ class Simulation:
         for organization in self.organizations.values():
             for day in organization.restore_all():
                 self.buckets.forget(organization, day)
+        self.usage_buckets.forget()
         if self.buckets.wire != self.scenario.wire:
-            self.buckets.wire = self.scenario.wire
+            self.set_wire(self.scenario.wire)
+
+    def set_wire(self, wire: Wire) -> None:
+        """Let answers look like this from now on."""
+        self.buckets.wire = wire
+        self.usage_buckets.forget()
 
     def access(self, key: str) -> Access | None:
         """What a key opens; None for an unknown one."""
@@ -115,6 +125,35 @@ class Simulation:
             for (project_id, currency), amount in self.buckets.totals(
                 organization, day, self.hours(day)
             ).items()
+        ]
+
+    def gaps(
+        self, organization_id: str | None = None, start: date | None = None, end: date | None = None
+    ) -> list[dict[str, Any]]:
+        """Why costs and usage at list price differ, by organization, day, project and cause.
+
+        Amounts are exact decimal strings, those that come to nothing left out; ``end`` is
+        exclusive, and open days are left out. Restatements are not looked at.
+        """
+        today = self.clock.now().date()
+        sums: dict[tuple[str, date, str | None, str], Decimal] = defaultdict(Decimal)
+        for identifier, organization in self.organizations.items():
+            if organization_id not in (None, identifier):
+                continue
+            for day in _days(start or organization.first_day, min(end or today, today)):
+                for part in organization.differences(day):
+                    key = (identifier, day, part.project_id, part.cause)
+                    sums[key] = EXACT.add(sums[key], part.amount)
+        return [
+            {
+                "organization_id": identifier,
+                "day": day.isoformat(),
+                "project_id": project_id,
+                "cause": cause,
+                "amount": str(amount),
+            }
+            for (identifier, day, project_id, cause), amount in sums.items()
+            if amount
         ]
 
     def recorded(self) -> list[dict[str, Any]]:

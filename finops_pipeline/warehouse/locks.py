@@ -8,6 +8,7 @@ can be told for whom.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import time
@@ -24,13 +25,16 @@ _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 _REMIND_SECONDS = 15.0
 
+_log = logging.getLogger(__name__)
+
 OnWait = Callable[[str], None]
 """Called with one sentence when somebody has to wait, and again every fifteen seconds."""
 
 
-def say_on_stderr(sentence: str) -> None:
-    """Tell a person at a terminal, or the run's captured output, for whom we wait."""
+def say(sentence: str) -> None:
+    """Tell a person at a terminal for whom we wait, and whoever reads the run's log."""
     print(sentence, file=sys.stderr, flush=True)
+    _log.info(sentence)
 
 
 class WriterLock:
@@ -42,7 +46,7 @@ class WriterLock:
         on_wait: Told for whom we wait.
     """
 
-    def __init__(self, path: Path, *, timeout: float, on_wait: OnWait = say_on_stderr) -> None:
+    def __init__(self, path: Path, *, timeout: float, on_wait: OnWait = say) -> None:
         self._path = path
         self._note = path.with_suffix(".holder.json")
         self._timeout = timeout

@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -21,6 +21,7 @@ from finops_pipeline.errors import FinopsError
 
 _READ_ONLY = 0o444
 _ABANDONED_AFTER_SECONDS = 3600
+_ANEW_AFTER = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,40 @@ def start_building(marts: Path) -> Path:
         shutil.copyfile(marts, building)
         building.chmod(0o644)
     return building
+
+
+def begin_anew_if_due(marts: Path, *, state: str, now: datetime) -> None:
+    """Empty the working copy unless a build of ``state`` may continue it. Only while writing.
+
+    Tables of another state of the dbt project may have other columns or another meaning, and those
+    of models that are gone would stay. A copy that grew for a week begins anew as well: so
+    everything is made and tested again now and then, and the file does not grow with what was
+    replaced in it. A file that cannot be read is no beginning either.
+
+    Args:
+        state: Fingerprint of the dbt project.
+        now: The present (UTC).
+    """
+    building = building_path(marts)
+    if building.exists():
+        try:
+            with duckdb.connect(str(building), read_only=True) as connection:
+                began = connection.execute(
+                    "SELECT began_at FROM internal.beginning WHERE project_state = $state",
+                    {"state": state},
+                ).fetchone()
+        except duckdb.Error:
+            began = None
+        if began is not None and now - began[0] < _ANEW_AFTER:
+            return
+        _discard(building)
+    with duckdb.connect(str(building)) as connection:
+        connection.execute("CREATE SCHEMA internal")
+        connection.execute(
+            "CREATE TABLE internal.beginning AS "
+            "SELECT $state::VARCHAR AS project_state, $now::TIMESTAMPTZ AS began_at",
+            {"state": state, "now": now},
+        )
 
 
 def finish_building(marts: Path, run_id: str) -> Path:
@@ -116,19 +151,22 @@ def _discard_abandoned(marts: Path) -> None:
 def _published_now(marts: Path) -> Published | None:
     """The published build; none where nothing lies there, or no build.
 
-    Examined in a copy: a client may hold the file itself read-write, or have left a WAL beside
-    it, and neither must keep a build from being published.
+    Examined under another name, so that a WAL that a client left beside it is not replayed; a
+    client that holds the file read-write must not keep a build from being published either.
     """
     if not marts.exists():
         return None
-    copy = marts.with_name("marts.examined.duckdb")
-    try:
-        shutil.copyfile(marts, copy)
-        return _examined(copy)
-    except (duckdb.Error, FinopsError):
-        return None
-    finally:
-        _discard(copy)
+    other_name = marts.with_name("marts.examined.duckdb")
+    # A link costs nothing, but a client's lock goes with it.
+    for make in (os.link, shutil.copyfile):
+        try:
+            make(marts, other_name)
+            return _examined(other_name)
+        except (OSError, duckdb.Error, FinopsError):
+            continue
+        finally:
+            _discard(other_name)
+    return None
 
 
 def _examined(path: Path) -> Published:

@@ -16,7 +16,7 @@ import duckdb
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.settings import Settings
-from finops_pipeline.warehouse.locks import OnWait, WriterLock, say_on_stderr
+from finops_pipeline.warehouse.locks import OnWait, WriterLock, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,13 +53,15 @@ class Warehouse:
         memory_limit: str,
         writer_timeout: float = WRITER_TIMEOUT_SECONDS,
         client_timeout: float = CLIENT_TIMEOUT_SECONDS,
-        on_wait: OnWait = say_on_stderr,
+        on_wait: OnWait = say,
     ) -> None:
         self.data_dir = data_dir
         self.path = data_dir / "warehouse.duckdb"
         self.marts_path = data_dir / "marts.duckdb"
         self.memory_limit = memory_limit
+        self._scratch = data_dir / "tmp"
         self._client_timeout = client_timeout
+        self._writer_timeout = writer_timeout
         self._on_wait = on_wait
         self._lock = WriterLock(
             data_dir / "warehouse.lock", timeout=writer_timeout, on_wait=on_wait
@@ -76,6 +78,16 @@ class Warehouse:
     @classmethod
     def from_settings(cls, settings: Settings) -> Warehouse:
         return cls(settings.data_dir, memory_limit=settings.duckdb_memory_limit)
+
+    def with_patience(self, seconds: float) -> Warehouse:
+        """The same warehouse for someone who must not wait long for others."""
+        return Warehouse(
+            self.data_dir,
+            memory_limit=self.memory_limit,
+            writer_timeout=min(seconds, self._writer_timeout),
+            client_timeout=min(seconds, self._client_timeout),
+            on_wait=self._on_wait,
+        )
 
     def ensure_folder(self) -> None:
         """Create the data directory, for its owner alone.
@@ -187,19 +199,25 @@ class Warehouse:
             FinopsError: the data directory cannot be written.
         """
         self.ensure_folder()
-        root = self.data_dir / "tmp"
         try:
-            root.mkdir(exist_ok=True)
-            for folder in root.iterdir():
-                if not _alive(folder.name):
-                    shutil.rmtree(folder, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+            self._scratch.mkdir(exist_ok=True)
+            self.remove_dead_scratch_folders()
+            folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=self._scratch))
         except OSError as error:
             raise self._unwritable(error.strerror or type(error).__name__) from None
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def remove_dead_scratch_folders(self, *, dry_run: bool = False) -> int:
+        """Remove folders of processes that were killed; how many, or with ``dry_run`` would be."""
+        folders = self._scratch.iterdir() if self._scratch.exists() else ()
+        dead = [folder for folder in folders if not _alive(folder.name)]
+        if not dry_run:
+            for folder in dead:
+                shutil.rmtree(folder, ignore_errors=True)
+        return len(dead)
 
 
 def _alive(folder_name: str) -> bool:

@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,21 @@ from finops_pipeline.cli import key, team
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import load_settings
+from finops_pipeline.simulator import SimulatedServer
+from tests.cli.openai import OTHER, PROXY, SCENARIO, SECRET
 
 Command = Any
-SECRET = "sk-admin-Q2xpVGVzdEtleU9ubHlGb3JUZXN0czEyMzQ1Ng"
-OTHER = "sk-admin-U2Vjb25kS2V5Rm9yVGhlQ2xpVGVzdHM5ODc2NTQ"
+
+
+@pytest.fixture(scope="module")
+def openai() -> Iterator[SimulatedServer]:
+    with SimulatedServer(SCENARIO) as server:
+        yield server
 
 
 @pytest.fixture
-def command(command: Command) -> Command:
+def command(command: Command, openai: SimulatedServer, monkeypatch: pytest.MonkeyPatch) -> Command:
+    monkeypatch.setenv("FINOPS_OPENAI_BASE_URL", openai.base_url)
     command(team.app, "add", "web")
     return command
 
@@ -45,8 +53,9 @@ def test_a_key_comes_from_standard_input_without_its_line_end(command: Command, 
     outcome = command(key.app, "register", "web", stdin=SECRET + end)
 
     assert outcome.exit_code == 0
-    assert outcome.stdout == "The admin key of team web ending in Ng0g is registered.\n".replace(
-        "Ng0g", SECRET[-4:]
+    assert outcome.stdout == (
+        f"The admin key of team web ending in {SECRET[-4:]} is registered. It opens the "
+        "organization org-own, with the scopes api.usage.read, api.management.read.\n"
     )
     assert outcome.stderr == ""
     assert_silent(outcome)
@@ -134,7 +143,11 @@ def test_on_a_terminal_a_hidden_prompt_asks(command: Command, data: Path) -> Non
         ("register", "web", "--from-env", SECRET),
         ("register", "web", "--type", SECRET),
         ("register", "web", "--", SECRET),
+        ("register", "web", "--type", "project", "--project", SECRET),
+        ("register", "web", "--on-behalf-of", SECRET),
         ("rotate", "web", SECRET),
+        ("rewrap", SECRET),
+        ("rewrap", "--team", SECRET),
         ("deactivate", "web", SECRET),
         ("status", SECRET),
         (SECRET,),
@@ -174,7 +187,7 @@ def test_a_surplus_argument_is_not_repeated_whatever_it_looks_like(
 
 
 def test_an_unusual_key_is_stored_with_a_warning(command: Command) -> None:
-    outcome = command(key.app, "register", "web", "--json", stdin="an-unusual-key-of-a-proxy\n")
+    outcome = command(key.app, "register", "web", "--json", stdin=PROXY + "\n")
 
     assert outcome.exit_code == 0
     assert outcome.stderr.startswith("Warning: the key does not look like OpenAI's admin keys")
@@ -187,7 +200,8 @@ def test_status_shows_exactly_what_is_promised(command: Command) -> None:
     registered = json.loads(command(key.app, "register", "web", "--json", stdin=SECRET).stdout)
     [shown] = json.loads(command(key.app, "status", "web", "--json").stdout)
 
-    assert shown == registered
+    assert shown | {"scopes": ["api.usage.read", "api.management.read"]} == registered
+    assert shown["organization_id"] == "org-own"
     assert list(shown) == [
         "team_id",
         "key_type",
@@ -217,8 +231,15 @@ def test_a_second_key_is_rotated_in_and_the_key_deactivated(command: Command) ->
     assert [shown["is_active"] for shown in keys] == [False, False]
 
 
-def test_other_kinds_of_keys_are_refused(command: Command) -> None:
-    outcome = command(key.app, "register", "web", "--type", "project", stdin=SECRET)
+@pytest.mark.parametrize(
+    "options",
+    [("--type", "project"), ("--project", "shop"), ("--type", "service", "--project", "x")],
+)
+@pytest.mark.parametrize("name", ["register", "rotate", "deactivate"])
+def test_half_a_name_of_a_key_is_refused(
+    command: Command, name: str, options: tuple[str, ...]
+) -> None:
+    outcome = command(key.app, name, "web", *options, stdin=SECRET)
     assert outcome.exit_code == 2
     assert stored() is None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from finops_pipeline.cli import project, team
+from finops_pipeline.cli import audit, project, team
 from finops_pipeline.errors import UsageError
 
 Command = Any
@@ -22,7 +22,9 @@ def command(command: Command) -> Command:
 
 def add(command: Command, *more: str, openai_id: str = OPENAI_ID) -> Any:
     return command(
-        project.app, "add", "search", "--team", "web", "--openai-project-id", openai_id, *more
+        project.app,
+        *("add", "search", "--team", "web", "--openai-project-id", openai_id, "--no-validate"),
+        *more,
     )
 
 
@@ -31,7 +33,7 @@ def test_projects_are_added_listed_and_changed(command: Command) -> None:
         command,
         *("--name", "Search", "--environment", "production", "--owner-email", "ann@example.com"),
         *("--cost-center", "CC-2", "--tag", "tier=gold", "--tag", "note=a=b"),
-        *("--valid-from", "2026-03-01", "--no-validate", "--json"),
+        *("--valid-from", "2026-03-01", "--json"),
     )
     assert added.stderr == ""
     search = json.loads(added.stdout)
@@ -66,11 +68,6 @@ def test_a_strange_openai_id_is_registered_with_a_warning(command: Command) -> N
     assert json.loads(outcome.stdout)["openai_project_id"] == "project-1"
 
 
-def test_the_help_says_that_no_test_call_is_made(command: Command) -> None:
-    text = " ".join(command(project.app, "add", "--help").stdout.replace("│", " ").split())
-    assert "This version makes none in any case" in text
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -101,7 +98,7 @@ def test_a_taken_openai_project_names_its_holder(command: Command) -> None:
     add(command)
     outcome = command(project.app, "add", "find", "--team", "web", "--openai-project-id", OPENAI_ID)
     assert outcome.exit_code == 2
-    assert "already registered as project 'search'" in str(outcome.error)
+    assert "already registered as project 'search' of team 'web'" in str(outcome.error)
 
 
 def test_setting_nothing_or_nobody_is_wrong_usage(command: Command) -> None:
@@ -110,3 +107,39 @@ def test_setting_nothing_or_nobody_is_wrong_usage(command: Command) -> None:
     outcome = command(project.app, "set", "serch", "--name", "x")
     assert outcome.exit_code == 2
     assert "Did you mean 'search'" in str(outcome.error)
+
+
+def test_a_dated_change_is_said_and_leaves_today_as_it_is(command: Command) -> None:
+    add(command, "--cost-center", "CC-1")
+    arguments = ("set", "search", "--cost-center", "CC-2", "--effective", "9000-01-01")
+    assert command(project.app, *arguments).stdout == (
+        "Project search is changed from 9000-01-01 on.\n"
+    )
+    [listed] = json.loads(command(project.app, "list", "--json").stdout)
+    assert listed["cost_center"] == "CC-1"
+    outcome = command(project.app, *arguments[:-1], "soon")
+    assert outcome.exit_code == 2
+    assert "--effective is no date" in str(outcome.error)
+
+
+def test_for_whom_is_recorded_with_every_change(command: Command) -> None:
+    ann = ("--on-behalf-of", "Ann Example")
+    command(team.app, "add", "mobile", *ann)
+    add(command, *ann)
+    command(project.app, "set", "search", "--name", "S", *ann)
+    move = ("move", "search", "--team", "mobile", "--effective", "2026-03-01")
+    command(project.app, *move, *ann)
+    command(team.app, "set", "web", "--name", "W", *ann)
+    command(team.app, "deactivate", "web", *ann)
+
+    entries = json.loads(command(audit.app, "--json").stdout)
+    assert [(entry["action"], entry["on_behalf_of"]) for entry in entries] == [
+        ("team.add", None),
+        ("team.add", "Ann Example"),
+        ("project.add", "Ann Example"),
+        ("project.set", "Ann Example"),
+        ("project.move", "Ann Example"),
+        ("team.set", "Ann Example"),
+        ("team.deactivate", "Ann Example"),
+    ]
+    assert entries[2]["after"]["validated"] is False

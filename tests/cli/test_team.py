@@ -55,6 +55,14 @@ def test_teams_are_added_listed_and_changed(command: Command) -> None:
     ]
 
 
+def test_a_dated_change_is_said_and_leaves_today_as_it_is(command: Command) -> None:
+    command(team.app, "add", "web", "--cost-center", "CC-1")
+    arguments = ("set", "web", "--cost-center", "CC-2", "--effective", "9000-01-01")
+    assert command(team.app, *arguments).stdout == "Team web is changed from 9000-01-01 on.\n"
+    [listed] = json.loads(command(team.app, "list", "--json").stdout)
+    assert listed["cost_center"] == "CC-1"
+
+
 def test_no_team_is_an_empty_list(command: Command) -> None:
     assert command(team.app, "list", "--json").stdout == "[]\n"
 
@@ -69,6 +77,7 @@ def test_no_team_is_an_empty_list(command: Command) -> None:
         (("set", "wep", "--name", "x"), "Did you mean 'web'"),
         (("set", "web"), "Nothing to change was given"),
         (("set", "web", "--parent-team", "web"), "its own ancestor"),
+        (("set", "web", "--name", "x", "--effective", "20260301"), "--effective is no date"),
         (("deactivate", "nobody"), "'nobody' is not registered"),
     ],
 )

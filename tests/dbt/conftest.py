@@ -7,6 +7,7 @@ last read for its (team, day) names that revision again and lands no rows.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -69,6 +70,11 @@ class Marts:
         with duckdb.connect(str(self.path), read_only=True) as connection:
             connection.execute("set timezone = 'UTC'")
             return connection.execute(sql).fetchall()
+
+    def tables(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every table's rows, what the facts remember included."""
+        names = self.query("select schema_name || '.' || table_name from duckdb_tables()")
+        return {name: self.rows(name) for (name,) in names}
 
     def rows(self, table: str, columns: str = "*", where: str = "true") -> list[tuple[Any, ...]]:
         """Rows in the order of their own columns, nulls last."""
@@ -213,6 +219,14 @@ class Warehouse:
         assert not wrong
         return Marts(self.folder / "marts.building.duckdb")
 
+    def build_anew(self, *options: str) -> Marts:
+        """The models alone from the same raw tables, in a file that begins empty."""
+        folder = self.folder / "anew"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write_profile(folder)
+        return Warehouse(folder, self.manifest, self.tables).run(*options)
+
     def run(self, *options: str) -> Marts:
         """The models alone."""
         statuses = self.dbt("run", *options)
@@ -254,7 +268,7 @@ def write_profile(folder: Path) -> None:
         "path": str(folder / "marts.building.duckdb"),
         "schema": "main",
         "attach": [{"path": str(folder / "warehouse.duckdb"), "alias": "warehouse"}],
-        "settings": {"TimeZone": "UTC"},
+        "settings": {"TimeZone": "UTC", "preserve_insertion_order": "false"},
         "threads": 2,
     }
     (folder / "profiles.yml").write_text(

@@ -129,6 +129,7 @@ def test_what_is_wrong_by_a_hair_fails_the_build(warehouse: Warehouse) -> None:
             "insert into fct_project_daily_costs"
             " select * replace (0 as cost) from fct_project_daily_costs limit 1"
         )
+        connection.execute(f"update fct_restatements set change = change + {hair}")
         connection.execute("delete from dim_projects where project_id = 'q'")
     statuses = warehouse.dbt("test", "--exclude-resource-type", "unit_test", land=False)
     assert {name.split("__")[0] for name, status in statuses.items() if status != "pass"} == {
@@ -137,6 +138,7 @@ def test_what_is_wrong_by_a_hair_fails_the_build(warehouse: Warehouse) -> None:
         "costs_equal_the_ledger",
         "sightings_landed_whole",
         "team_days_equal_costs",
+        "restatements_end_in_costs",
         "fct_team_daily_costs_grain",
         "fct_project_daily_costs_grain",
         "relationships_fct_costs_project_id",

@@ -103,6 +103,29 @@ class Webserver:
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
         return str(launched["backfillId"])
 
+    def terminate(self, run_id: str) -> None:
+        """What the button *Terminate* of a run does."""
+        ended = self.ask(
+            """mutation ($id: String!) { terminateRun(runId: $id) {
+              __typename ... on TerminateRunFailure { message } } }""",
+            id=run_id,
+        )["terminateRun"]
+        assert ended["__typename"] == "TerminateRunSuccess", ended
+
+    def reexecute(self, run_id: str) -> str:
+        """What the button *Re-execute all* of a run does; the new run's id."""
+        launched = self.ask(
+            """mutation ($parameters: ReexecutionParams!) {
+              launchPipelineReexecution(reexecutionParams: $parameters) {
+                __typename
+                ... on LaunchRunSuccess { run { runId } }
+                ... on PythonError { message }
+              } }""",
+            parameters={"parentRunId": run_id, "strategy": "ALL_STEPS"},
+        )["launchPipelineReexecution"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        return str(launched["run"]["runId"])
+
     def backfill_status(self, backfill_id: str) -> str:
         found = self.ask(
             """query ($id: String!) { partitionBackfillOrError(backfillId: $id) {
@@ -231,6 +254,28 @@ def test_a_day_and_a_backfill_are_collected_and_then_published_by_themselves(
     assert {run["status"] for run in builds} == {"SUCCESS"}
     assert len(builds) <= 2
     assert site.marts("SELECT run_id FROM rpt_build") == [(builds[0]["runId"],)]
+
+
+def test_a_backfill_is_terminated_at_once_and_re_executed(site: Site, webserver: Webserver) -> None:
+    control = site.server.control
+    ten = days(date(2026, 3, 11), 10)
+    control.reset_requests()
+    # One team's answer is still to come when the run is told to end.
+    control.plant_fault(Fault(kind="slow", seconds=15, endpoint="costs", times=1))
+    backfill_id = webserver.backfill(ten)
+    wait_until(
+        lambda: any(request.path.endswith("/costs") for request in control.requests()),
+        "OpenAI was asked",
+    )
+    (run,) = webserver.runs(tags=[{"key": "dagster/backfill", "value": backfill_id}])
+    webserver.terminate(run["runId"])
+    wait_until(lambda: webserver.status(run["runId"]) == "CANCELED", "the run is cancelled")
+    assert not webserver.green_days() & set(ten)
+
+    again = webserver.reexecute(run["runId"])
+    wait_until(lambda: webserver.status(again) in {"SUCCESS", "FAILURE"}, "the rest is collected")
+    assert webserver.status(again) == "SUCCESS"
+    assert set(ten) <= webserver.green_days()
 
 
 def test_a_day_that_was_read_for_no_team_is_not_green(site: Site, webserver: Webserver) -> None:

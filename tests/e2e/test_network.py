@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from finops_pipeline.simulator import Scenario
+from finops_pipeline.simulator import Fault, Scenario
 from tests.e2e.conftest import FINOPS, PATIENCE, Site, opened_site
 
 pytestmark = pytest.mark.slow
@@ -114,6 +114,8 @@ def test_nothing_but_loopback_is_spoken_to(arguments: tuple[str, ...], tmp_path:
     scenario = Scenario.demo(start=date(2026, 1, 1), now=datetime(2026, 4, 15, 9, tzinfo=UTC))
     (tmp_path / "site").mkdir()
     with opened_site(scenario, tmp_path / "site") as site:
+        # Long enough for a look at the system's tables to fall into it.
+        site.server.control.plant_fault(Fault(kind="slow", seconds=2, times=1))
         watched = Watched(site, tmp_path / "sockets.jsonl")
         code, output, remotes = watched.run(FINOPS, *arguments)
 

@@ -172,11 +172,14 @@ class Company:
 
     def seen(self, team_id: str) -> Totals:
         """What the newest readings of a team's key say, by day and OpenAI project."""
-        return {
-            (day, project): amount
-            for team, day, project, amount in self.raw(CURRENT_ROWS)
-            if team == team_id
-        }
+        return self.seen_by_all().get(team_id, {})
+
+    def seen_by_all(self) -> dict[str, Totals]:
+        """The same for each team."""
+        found: dict[str, Totals] = {}
+        for team, day, project, amount in self.raw(CURRENT_ROWS):
+            found.setdefault(team, {})[day, project] = amount
+        return found
 
 
 @dataclass

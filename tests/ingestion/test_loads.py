@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from finops_pipeline.ingestion import collect
-from finops_pipeline.ingestion.collect import Progress
 from finops_pipeline.ingestion.loading import create_raw_tables
+from finops_pipeline.ingestion.outcome import Progress
 from finops_pipeline.openai_admin import AdminClient
 from finops_pipeline.simulator import Fault
 from finops_pipeline.warehouse import Warehouse

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from finops_pipeline.ingestion.collect import Progress
-from finops_pipeline.ingestion.outcome import Status, add_up
+from finops_pipeline.ingestion.outcome import Progress, Status, add_up, in_words
 from tests.ingestion.company import DIGITAL, FIRST, SimulatedCompany, admin_key
 
 LAST = FIRST + timedelta(days=1)
@@ -49,12 +49,42 @@ def test_the_result_says_what_was_read_of_each_day(company: SimulatedCompany) ->
         (),
     )
     assert collection.calls == len(company.server.control.requests())
-    assert seen[0] == Progress(teams=4, teams_done=0, buckets=8, buckets_done=0, rows=0, loads=0)
-    assert seen[-1] == Progress(
+    assert replace(seen[0], seconds=0.0) == Progress(
+        teams=4,
+        teams_done=0,
+        buckets=8,
+        buckets_done=0,
+        buckets_before=0,
+        rows=0,
+        loads=0,
+        seconds=0.0,
+    )
+    assert seen[0].seconds_left is None
+    assert replace(seen[-1], seconds=0.0) == Progress(
         teams=4,
         teams_done=4,
         buckets=8,
         buckets_done=8,
+        buckets_before=0,
         rows=company.count("costs"),
         loads=collection.loads,
+        seconds=0.0,
+    )
+    assert seen[-1].seconds_left == 0
+
+
+def test_what_is_left_takes_as_long_as_what_was_read_by_this_run() -> None:
+    progress = Progress(
+        teams=2,
+        teams_done=1,
+        buckets=100,
+        buckets_done=60,
+        buckets_before=40,
+        rows=7,
+        loads=1,
+        seconds=30.0,
+    )
+    assert progress.seconds_left == 60
+    assert in_words(progress) == (
+        "1 of 2 teams, 60 of 100 team-days, 7 new rows in 30 s; about 60 s to go."
     )

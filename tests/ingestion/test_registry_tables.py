@@ -30,7 +30,9 @@ def test_the_registry_as_it_is_now(company: SimulatedCompany) -> None:
     company.registry.deactivate_key("support")
     assert land(company, "second", settings) == {
         "teams": 3,
+        "team_attributes": 3,
         "projects": 1,
+        "project_attributes": 1,
         "project_ownership": 1,
         "keys": 3,
         "build_settings": 1,

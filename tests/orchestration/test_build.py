@@ -30,12 +30,12 @@ def built(company: Workplace) -> Workplace:
 
 @contextmanager
 def amounts_tampered_with(workplace: Workplace) -> Iterator[None]:
-    """Raw data as no program of ours would ever change it."""
+    """The ledger as no program of ours would ever change it."""
     with duckdb.connect(str(workplace.settings.warehouse_path)) as connection:
-        connection.execute("UPDATE raw.costs SET amount = amount + 1")
+        connection.execute("UPDATE raw.collections SET cost = cost + 1")
     yield
     with duckdb.connect(str(workplace.settings.warehouse_path)) as connection:
-        connection.execute("UPDATE raw.costs SET amount = amount - 1")
+        connection.execute("UPDATE raw.collections SET cost = cost - 1")
 
 
 def digest(path: Path) -> str:

@@ -7,8 +7,10 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from finops_pipeline.orchestration.costs import COSTS_KEY
 from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.run import DateRange, Runner
+from finops_pipeline.simulator import Fault
 from tests.orchestration.conftest import Launcher
 from tests.orchestration.test_build import amounts_tampered_with
 from tests.workplace import Workplace
@@ -58,6 +60,22 @@ def test_a_range_that_landed_is_built_once(
     runner = Runner(company.pipeline, launcher.instance)
     runner.collect(DateRange(START, START))
     runner.build()
+    assert sensor.tick() == 0
+
+
+def test_a_day_that_was_read_for_no_team_is_built_so_that_its_reason_shows(
+    company: Workplace, launcher: Launcher, sensor: Sensor
+) -> None:
+    company.server.control.plant_fault(Fault(kind="status", status=401, endpoint="costs"))
+    assert not launcher.collect(START, START).success
+    company.server.control.clear_faults()
+    assert launcher.instance.fetch_materializations(COSTS_KEY, limit=1).records == []
+    (record,) = launcher.instance.fetch_observations(COSTS_KEY, limit=9).records
+    observation = record.event_log_entry.asset_observation
+    assert observation is not None
+    assert observation.partition == START.isoformat()
+    assert observation.metadata["failed_teams"].value == "research, search, support"
+    assert sensor.tick() == 1
     assert sensor.tick() == 0
 
 

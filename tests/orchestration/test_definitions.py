@@ -70,6 +70,7 @@ def test_a_run_chooses_days_and_teams_and_nothing_else(launcher: Launcher) -> No
     assert settable == {
         "collect": {"ops/costs/config/teams"},
         "build": set(),
+        "housekeeping": set(),
         "__ASSET_JOB": {"ops/costs/config/teams"},
     }
 

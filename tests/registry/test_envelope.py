@@ -22,20 +22,20 @@ FIELDS = ("encrypted_key", "encrypted_data_key", "iv")
 @pytest.fixture
 def wrapper(tmp_path: Path) -> LocalKeyFile:
     file = LocalKeyFile(tmp_path / "keys" / "key")
-    file.prepare(keys_depend_on_it=False)
+    file.prepare([])
     return file
 
 
 def test_what_was_sealed_opens(wrapper: LocalKeyFile, key: str) -> None:
-    sealed = envelope.seal(key, WEB, wrapper)
+    sealed = envelope.seal(key, WEB, wrapper.new_data_key(WEB))
 
     assert envelope.unseal(sealed, WEB, wrapper) == key
     assert key.encode() not in sealed.encrypted_key + sealed.encrypted_data_key
 
 
 def test_every_key_gets_its_own_data_key_and_nonces(wrapper: LocalKeyFile, key: str) -> None:
-    sealed = [envelope.seal(key, WEB, wrapper) for _ in range(20)]
-    data_keys = {wrapper.unwrap(one.encrypted_data_key, WEB) for one in sealed}
+    sealed = [envelope.seal(key, WEB, wrapper.new_data_key(WEB)) for _ in range(20)]
+    data_keys = {wrapper.unwrap(one.encrypted_data_key, one.wrapped_by, WEB) for one in sealed}
 
     assert len(data_keys) == len({one.iv for one in sealed}) == 20
     assert len({one.encrypted_data_key[: envelope.NONCE_BYTES] for one in sealed}) == 20
@@ -65,6 +65,9 @@ def test_the_stored_format_stays_readable(tmp_path: Path) -> None:
 def test_the_context_is_canonical() -> None:
     expected = b'{"api_host":"api.openai.com","key_type":"admin","team_id":"web"}'
     assert WEB.associated_data() == expected
+    assert replace(WEB, key_type="project", project_id="shop").associated_data() == (
+        b'{"api_host":"api.openai.com","key_type":"project","project_id":"shop","team_id":"web"}'
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,16 +76,17 @@ def test_the_context_is_canonical() -> None:
         replace(WEB, team_id="mobile"),
         replace(WEB, key_type="project"),
         replace(WEB, api_host="127.0.0.1:8080"),
+        replace(WEB, project_id="shop"),
     ],
 )
 def test_neither_half_opens_in_another_context(
     wrapper: LocalKeyFile, key: str, other: KeyContext
 ) -> None:
-    sealed = envelope.seal(key, WEB, wrapper)
-    data_key = wrapper.unwrap(sealed.encrypted_data_key, WEB)
+    sealed = envelope.seal(key, WEB, wrapper.new_data_key(WEB))
+    data_key = wrapper.unwrap(sealed.encrypted_data_key, sealed.wrapped_by, WEB)
 
     with pytest.raises(UndecryptableError):
-        wrapper.unwrap(sealed.encrypted_data_key, other)
+        wrapper.unwrap(sealed.encrypted_data_key, sealed.wrapped_by, other)
     with pytest.raises(UndecryptableError):
         envelope.decrypt(data_key, sealed.iv, sealed.encrypted_key, other)
 

@@ -16,6 +16,8 @@ from finops_pipeline.registry.envelope import KeyContext
 from finops_pipeline.registry.key_file import LocalKeyFile
 from finops_pipeline.settings import Settings
 
+WEB = KeyContext("web", "admin", "api.openai.com")
+
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
@@ -31,6 +33,11 @@ def with_key(registry: Registry, key: str) -> Registry:
     registry.add_team("mobile")
     registry.register_key("web", key)
     return registry
+
+
+def name(path: Path) -> str:
+    """How the stored keys call the wrapping key in a file."""
+    return LocalKeyFile(path).new_data_key(WEB).wrapped_by
 
 
 def mode(path: Path) -> int:
@@ -117,9 +124,9 @@ def test_a_file_lost_for_good_can_be_left_behind(
 def test_another_file_in_its_place_is_noticed_and_rotation_mends_it(
     settings: Settings, with_key: Registry, key: str
 ) -> None:
-    before = LocalKeyFile(settings.key_file).name
+    before = name(settings.key_file)
     settings.key_file.write_bytes(b"another key, but as long as one!")
-    after = LocalKeyFile(settings.key_file).name
+    after = name(settings.key_file)
     active = with_key.active_admin_key("web")
     assert active is not None
 
@@ -135,14 +142,24 @@ def test_another_file_in_its_place_is_noticed_and_rotation_mends_it(
     assert active.reveal() == key
 
 
+def test_a_file_that_no_key_depends_on_is_made_anew(tmp_path: Path) -> None:
+    file = LocalKeyFile(tmp_path / "new" / "key")
+    file.prepare(["kms:arn:aws:kms:eu-west-1:111122223333:key/1"])
+
+    assert file.path.exists()
+    file.path.unlink()
+    with pytest.raises(FinopsError, match="is missing"):
+        file.prepare(["kms:arn:aws:kms:eu-west-1:111122223333:key/1", "local:01234567"])
+
+
 def test_many_at_once_end_with_one_key(tmp_path: Path) -> None:
-    def name(_: int) -> str:
+    def make(_: int) -> str:
         file = LocalKeyFile(tmp_path / "new" / "key")
-        file.prepare(keys_depend_on_it=False)
-        return file.name
+        file.prepare([])
+        return name(file.path)
 
     with ThreadPoolExecutor(8) as pool:
-        names = set(pool.map(name, range(16)))
+        names = set(pool.map(make, range(16)))
     assert len(names) == 1
     assert len(list((tmp_path / "new").iterdir())) == 1
 
@@ -151,12 +168,12 @@ def test_a_file_that_another_process_made_meanwhile_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = LocalKeyFile(tmp_path / "new" / "key")
-    file.prepare(keys_depend_on_it=False)
-    before = file.name
+    file.prepare([])
+    before = name(file.path)
     monkeypatch.setattr(Path, "exists", lambda _: False)
-    file.prepare(keys_depend_on_it=False)
+    file.prepare([])
 
-    assert file.name == before
+    assert name(file.path) == before
     assert list((tmp_path / "new").iterdir()) == [file.path]
 
 
@@ -165,6 +182,6 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     file = LocalKeyFile(tmp_path / "file" / "key")
 
     with pytest.raises(FinopsError, match="file/key cannot be created"):
-        file.prepare(keys_depend_on_it=False)
+        file.prepare([])
     with pytest.raises(FinopsError, match="file/key cannot be read: Not a directory"):
-        file.wrap(b"", KeyContext("web", "admin", "api.openai.com"))
+        file.new_data_key(WEB)

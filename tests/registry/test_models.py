@@ -11,7 +11,11 @@ import pytest
 from finops_pipeline.registry import Registry
 
 SQL = Callable[..., list[tuple[Any, ...]]]
-TEAM = "INSERT INTO teams VALUES (?, 'Web', ?, NULL, NULL, NULL, ?, '2026-01-01', '2026-01-01', ?)"
+TEAM = "INSERT INTO teams VALUES (?, ?, '2026-01-01', '2026-01-01', ?)"
+KNOWN = (
+    "INSERT INTO team_attributes (team_id, team_name, parent_team_id, valid_from, valid_to) "
+    "VALUES (?, 'Web', ?, ?, ?)"
+)
 KEY_ROW = (
     "INSERT INTO api_keys VALUES (?, 'web', ?, ?, ?, x'00', x'00', x'00', 'abcd', 'f', 'host', "
     "NULL, 'local:0', ?, '2026-01-01', '2026-01-01', ?)"
@@ -22,12 +26,15 @@ OWNER = "INSERT INTO project_ownership (project_id, team_id, valid_from, valid_t
 @pytest.mark.parametrize(
     ("statement", "values", "constraint"),
     [
-        (TEAM, ("unallocated", None, 1, None), "team_id_is_usable"),
-        (TEAM, ("mobile", "mobile", 1, None), "parent_is_another_team"),
-        (TEAM, ("mobile", "nobody", 1, None), "FOREIGN KEY"),
-        (TEAM, ("mobile", None, 0, None), "deactivation_has_a_time"),
-        (TEAM, ("mobile", None, 1, "2026-01-02"), "deactivation_has_a_time"),
-        (TEAM, ("web", None, 1, None), "UNIQUE"),
+        (TEAM, ("unallocated", 1, None), "team_id_is_usable"),
+        (TEAM, ("mobile", 0, None), "deactivation_has_a_time"),
+        (TEAM, ("mobile", 1, "2026-01-02"), "deactivation_has_a_time"),
+        (TEAM, ("web", 1, None), "UNIQUE"),
+        (KNOWN, ("web", "web", "2026-02-01", "2026-03-01"), "parent_is_another_team"),
+        (KNOWN, ("web", "nobody", "2026-02-01", "2026-03-01"), "FOREIGN KEY"),
+        (KNOWN, ("web", None, "2026-02-01", "2026-02-01"), "period_is_not_empty"),
+        (KNOWN, ("web", None, "2026-02-01", None), "UNIQUE"),
+        (KNOWN, ("web", None, None, "2026-02-01"), "UNIQUE"),
         (KEY_ROW, ("k", "root", None, "openai", 1, None), "key_type_is_known"),
         (KEY_ROW, ("k", "project", None, "openai", 1, None), "project_keys_have_a_project"),
         (KEY_ROW, ("k", "admin", "p", "openai", 1, None), "project_keys_have_a_project"),

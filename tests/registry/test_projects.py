@@ -6,8 +6,9 @@ from datetime import date
 
 import pytest
 
-from finops_pipeline.errors import UsageError
+from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.registry import Registry
+from tests.registry.postgresql import on_both
 
 OPENAI_ID = "proj_abcdefghijklmnopqrstuvwx"
 
@@ -18,6 +19,7 @@ def registry(registry: Registry) -> Registry:
     return registry
 
 
+@on_both
 def test_a_project_comes_back_as_it_was_added(registry: Registry) -> None:
     added = registry.add_project(
         "search",
@@ -45,6 +47,7 @@ def test_without_a_first_day_it_is_owned_since_ever(registry: Registry) -> None:
     assert project.tags == {}
 
 
+@on_both
 def test_duplicates_say_what_exists(registry: Registry) -> None:
     registry.add_project("search", team_id="web", openai_project_id=OPENAI_ID)
 
@@ -55,6 +58,7 @@ def test_duplicates_say_what_exists(registry: Registry) -> None:
     assert [project.project_id for project in registry.list_projects()] == ["search"]
 
 
+@on_both
 def test_the_owner_is_an_active_team(registry: Registry) -> None:
     with pytest.raises(UsageError, match=r"'wep' is not registered\. Did you mean 'web'"):
         registry.add_project("search", team_id="wep", openai_project_id=OPENAI_ID)
@@ -76,6 +80,7 @@ def test_an_openai_project_id_is_one_visible_word(registry: Registry, openai_id:
         registry.add_project("search", team_id="web", openai_project_id=openai_id)
 
 
+@on_both
 def test_only_what_is_given_changes(registry: Registry) -> None:
     registry.add_project(
         "search",
@@ -109,3 +114,48 @@ def test_an_unknown_project_names_what_it_may_have_meant(registry: Registry) -> 
 def test_a_tag_needs_a_name(registry: Registry) -> None:
     with pytest.raises(UsageError, match="tag has no name"):
         registry.add_project("p", team_id="web", openai_project_id=OPENAI_ID, tags={" ": "x"})
+
+
+def test_a_dated_change_leaves_the_days_before_it(registry: Registry) -> None:
+    registry.add_project("p", team_id="web", openai_project_id=OPENAI_ID, tags={"a": "1"})
+    registry.set_project("p", tags={"b": "2"}, effective=date(9000, 1, 1))
+    today = registry.set_project("p", tags={"a": "3"}, environment="x", effective=date(2026, 3, 1))
+
+    assert (today.tags, today.environment) == ({"a": "3"}, "x")
+    history = registry.snapshot().project_attributes.select(["environment", "tags", "valid_from"])
+    assert [tuple(row.values()) for row in history.to_pylist()] == [
+        (None, '{"a": "1"}', None),
+        ("x", '{"a": "3"}', date(2026, 3, 1)),
+        (None, '{"a": "1", "b": "2"}', date(9000, 1, 1)),
+    ]
+
+
+def test_without_a_name_it_takes_the_one_at_openai(registry: Registry) -> None:
+    def add(project_id: str, seen: str | None, name: str | None = None) -> str:
+        return registry.add_project(
+            project_id,
+            team_id="web",
+            openai_project_id=f"proj_{project_id}",
+            project_name=name,
+            check=lambda: seen,
+        ).project_name
+
+    assert add("a", " Search ") == "Search"
+    assert add("b", "Search", "Ours") == "Ours"
+    assert add("c", None) == "c"
+    assert add("d", "two\nlines") == "d"
+
+
+def test_what_the_check_refuses_is_not_registered_but_recorded(registry: Registry) -> None:
+    def refuse() -> str | None:
+        raise FinopsError("The key cannot see it.")
+
+    with pytest.raises(FinopsError, match="cannot see"):
+        registry.add_project("p", team_id="web", openai_project_id=OPENAI_ID, check=refuse)
+    assert registry.list_projects() == []
+    newest = registry.audit_entries()[-1]
+    assert (newest.action, newest.outcome, newest.detail) == (
+        "project.add",
+        "refused",
+        "The key cannot see it.",
+    )

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 import pyarrow as pa
 
 from finops_pipeline.registry import Registry
+from tests.registry.postgresql import on_both
 
 TEXT, FLAG, DAY, TIME = pa.string(), pa.bool_(), pa.date32(), pa.timestamp("us", tz="UTC")
 SCHEMAS = {
@@ -37,6 +38,30 @@ SCHEMAS = {
             "created_at": TIME,
         }
     ),
+    "team_attributes": pa.schema(
+        {
+            "team_id": TEXT,
+            "team_name": TEXT,
+            "parent_team_id": TEXT,
+            "owner_email": TEXT,
+            "budget_owner_email": TEXT,
+            "cost_center": TEXT,
+            "valid_from": DAY,
+            "valid_to": DAY,
+        }
+    ),
+    "project_attributes": pa.schema(
+        {
+            "project_id": TEXT,
+            "project_name": TEXT,
+            "environment": TEXT,
+            "owner_email": TEXT,
+            "cost_center": TEXT,
+            "tags": TEXT,
+            "valid_from": DAY,
+            "valid_to": DAY,
+        }
+    ),
     "project_ownership": pa.schema(
         {
             "project_id": TEXT,
@@ -60,6 +85,9 @@ SCHEMAS = {
         }
     ),
 }
+
+
+pytestmark = on_both
 
 
 def test_an_empty_registry_has_the_declared_schemas(registry: Registry) -> None:
@@ -119,3 +147,26 @@ def test_everything_is_in_it_but_key_material(registry: Registry, key: str, othe
     everything = "".join(str(getattr(snapshot, name).to_pylist()) for name in SCHEMAS)
     assert key[-4:] not in everything
     assert other_key[-4:] not in everything
+
+
+def test_teams_and_projects_are_as_of_today_and_their_history_is_whole(registry: Registry) -> None:
+    registry.add_team("web", cost_center="CC-1")
+    registry.add_project("search", team_id="web", openai_project_id="proj_1", tags={"tier": "gold"})
+    registry.set_team("web", cost_center="CC-2", effective=date(2026, 3, 1))
+    registry.set_team("web", cost_center="CC-3", effective=date(9000, 1, 1))
+    registry.set_project("search", tags={"tier": ""}, effective=date(9000, 1, 1))
+    snapshot = registry.snapshot()
+
+    assert snapshot.teams.column("cost_center").to_pylist() == ["CC-2"]
+    assert snapshot.projects.column("tags").to_pylist() == ['{"tier": "gold"}']
+    history = snapshot.team_attributes.select(["cost_center", "valid_from", "valid_to"])
+    assert [tuple(row.values()) for row in history.to_pylist()] == [
+        ("CC-1", None, date(2026, 3, 1)),
+        ("CC-2", date(2026, 3, 1), date(9000, 1, 1)),
+        ("CC-3", date(9000, 1, 1), None),
+    ]
+    tags = snapshot.project_attributes.select(["tags", "valid_to"])
+    assert [tuple(row.values()) for row in tags.to_pylist()] == [
+        ('{"tier": "gold"}', date(9000, 1, 1)),
+        ("{}", None),
+    ]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.registry import Registry, open_registry
 from finops_pipeline.settings import Settings
+from tests.registry.postgresql import on_both
 
 
+@on_both
 def test_a_team_comes_back_as_it_was_added(registry: Registry) -> None:
     registry.add_team("company")
     before = datetime.now(UTC)
@@ -53,6 +56,7 @@ def test_other_ids_are_refused(registry: Registry, team_id: str) -> None:
     assert registry.list_teams() == []
 
 
+@on_both
 def test_a_second_team_of_the_same_id_is_told_about_the_first(registry: Registry) -> None:
     registry.add_team("web", team_name="Web shop")
 
@@ -72,6 +76,7 @@ def test_an_unknown_team_names_what_it_may_have_meant(registry: Registry) -> Non
     assert "finops team list" in error.value.fix
 
 
+@on_both
 def test_only_what_is_given_changes_and_empty_text_clears(registry: Registry) -> None:
     registry.add_team("web", team_name="Web", owner_email="ann@example.com", cost_center="CC-1")
     before = registry.list_teams()[0]
@@ -86,6 +91,7 @@ def test_only_what_is_given_changes_and_empty_text_clears(registry: Registry) ->
     assert registry.set_team("web", team_name="Web") == after
 
 
+@on_both
 def test_parents_exist_and_form_no_circle(registry: Registry) -> None:
     registry.add_team("a")
     registry.add_team("b", parent_team_id="a")
@@ -101,12 +107,41 @@ def test_parents_exist_and_form_no_circle(registry: Registry) -> None:
     assert registry.set_team("c", parent_team_id="").parent_team_id is None
 
 
+def test_parents_form_no_circle_on_a_later_day_either(registry: Registry) -> None:
+    later = date(9000, 1, 1)
+    registry.add_team("a")
+    registry.add_team("b")
+    registry.add_team("c", parent_team_id="b")
+    registry.set_team("a", parent_team_id="c", effective=later)
+
+    with pytest.raises(UsageError, match="own ancestor from 9000-01-01 on: b → a → c → b"):
+        registry.set_team("b", parent_team_id="a", effective=date(2026, 1, 1))
+    assert registry.set_team("a", parent_team_id="", effective=later).parent_team_id is None
+    assert registry.set_team("b", parent_team_id="a").parent_team_id == "a"
+
+
+@on_both
+def test_a_dated_change_leaves_the_days_before_it(registry: Registry) -> None:
+    registry.add_team("web", team_name="Web", cost_center="CC-1")
+    registry.set_team("web", cost_center="CC-3", effective=date(9000, 1, 1))
+    team = registry.set_team("web", cost_center="CC-2", effective=date(2026, 3, 1))
+
+    assert (team.team_name, team.cost_center) == ("Web", "CC-2")
+    periods = registry.snapshot().team_attributes.select(["cost_center", "valid_from"])
+    assert [tuple(row.values()) for row in periods.to_pylist()] == [
+        ("CC-1", None),
+        ("CC-2", date(2026, 3, 1)),
+        ("CC-3", date(9000, 1, 1)),
+    ]
+
+
 @pytest.mark.parametrize("address", ["ann", "ann@", "@example.com", "ann@exa mple.com", "a@b@c"])
 def test_addresses_are_addresses(registry: Registry, address: str) -> None:
     with pytest.raises(UsageError, match="is no mail address"):
         registry.add_team("web", owner_email=address)
 
 
+@on_both
 def test_a_team_is_deactivated_once_and_keeps_its_row(registry: Registry) -> None:
     registry.add_team("web")
     ended = registry.deactivate_team("web")
@@ -118,6 +153,7 @@ def test_a_team_is_deactivated_once_and_keeps_its_row(registry: Registry) -> Non
         registry.deactivate_team("web")
 
 
+@on_both
 def test_of_threads_adding_one_team_exactly_one_wins(settings: Settings) -> None:
     def add(number: int) -> str:
         with open_registry(settings) as registry:
@@ -134,23 +170,27 @@ def test_of_threads_adding_one_team_exactly_one_wins(settings: Settings) -> None
     assert sum("'web' is already registered" in result for result in results) == 5
 
 
+@on_both
 @pytest.mark.usefixtures("registry")
-def test_of_processes_adding_one_team_exactly_one_wins(settings: Settings) -> None:
+def test_of_processes_adding_one_team_exactly_one_wins(settings: Settings, tmp_path: Path) -> None:
     program = (
         "from finops_pipeline.registry import open_registry; "
         "from finops_pipeline.settings import load_settings; "
         "registry = open_registry(load_settings()); print('ready', flush=True); input(); "
         "registry.add_team('web')"
     )
+    url = settings.registry_url
+    environment = {"FINOPS_DATA_DIR": str(settings.data_dir)}
+    environment |= {"FINOPS_REGISTRY_URL": url.get_secret_value()} if url else {}
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", program],
-            env={"FINOPS_DATA_DIR": str(settings.data_dir)},
+            env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            cwd=settings.data_dir,
+            cwd=tmp_path,
         )
         for _ in range(2)
     ]

@@ -220,3 +220,34 @@ def test_builds_that_nobody_published_are_removed_after_a_while(marts: Path) -> 
         marts,
         marts.with_name("marts.ready.just-built.duckdb"),
     }
+
+
+def begun(marts: Path, state: str, now: datetime) -> bool:
+    """Whether a build of that state of the project begins with an empty file."""
+    publishing.start_building(marts)
+    publishing.begin_anew_if_due(marts, state=state, now=now)
+    with duckdb.connect(str(publishing.building_path(marts)), read_only=True) as connection:
+        tables = connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
+    return tables == [("beginning",)]
+
+
+def test_a_build_continues_what_the_same_project_published_within_a_week(marts: Path) -> None:
+    assert begun(marts, "one", NOON)
+    with duckdb.connect(str(publishing.building_path(marts))) as connection:
+        connection.execute("CREATE TABLE figures AS SELECT 1 AS cost")
+        connection.execute("CREATE TABLE rpt_build AS SELECT 'one' AS run_id, now() AS built_at")
+    publishing.finish_building(marts, "one")
+    publishing.publish(marts, "one")
+
+    almost_a_week = NOON + timedelta(days=7, seconds=-1)
+    assert not begun(marts, "one", almost_a_week)
+    assert begun(marts, "another", almost_a_week)
+    assert begun(marts, "one", NOON + timedelta(days=7))
+
+
+def test_a_file_that_nobody_can_continue_is_no_beginning(marts: Path) -> None:
+    marts.write_text("no database")
+    assert begun(marts, "one", NOON)
+    marts.unlink()
+    published(marts, "of-an-earlier-version", 1)
+    assert begun(marts, "one", NOON)

@@ -1,5 +1,9 @@
-with sightings as (
-    select * from {{ ref('int_costs_sightings') }}
+with changed as (
+    select * from {{ ref('int_costs_changed') }}
+),
+
+contents as (
+    select * from {{ ref('int_costs_contents') }}
 ),
 
 costs as (
@@ -7,15 +11,16 @@ costs as (
 )
 
 select
-    sightings.organization_id,
-    sightings.cost_date,
+    contents.organization_id,
+    contents.cost_date,
     costs.openai_project_id,
     costs.api_key_id,
     costs.line_item,
     costs.currency,
-    sightings.is_settled,
-    sightings.collection_id,
-    sightings.collected_at,
+    contents.known_until is not null as is_superseded,
+    contents.settled_from is not null as is_settled,
+    contents.collection_id,
+    contents.known_from as collected_at,
     sum(costs.cost) as cost,
     -- Tokens and seconds do not add up, and part of a quantity is not the quantity.
     case
@@ -36,6 +41,12 @@ select
             and min(costs.quantity_unit) = max(costs.quantity_unit)
             then min(costs.quantity_unit)
     end as quantity_unit
-from sightings
-inner join costs on sightings.revision_id = costs.revision_id
+from contents
+inner join changed
+    on
+        contents.organization_id = changed.organization_id
+        and contents.cost_date = changed.cost_date
+        and changed.api_version = 'costs_v1'
+inner join costs
+    on contents.revision_id = costs.revision_id and contents.cost_date = costs.cost_date
 group by all

@@ -25,6 +25,7 @@ select
     costs.quantity_unit,
     costs.cost,
     costs.currency,
+    costs.is_superseded,
     costs.is_settled,
     costs.collection_id,
     costs.collected_at,

@@ -5,7 +5,7 @@ with collections as (
 ),
 
 costs as (
-    select * from {{ ref('stg_openai__costs') }}
+    select * from {{ ref('int_costs_landed') }}
 ),
 
 listed_projects as (
@@ -23,7 +23,6 @@ readings as (
     group by all
 ),
 
--- The only pass over all rows of all revisions.
 revision_scopes as (
     select distinct
         revision_id,

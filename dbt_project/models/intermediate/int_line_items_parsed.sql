@@ -1,12 +1,6 @@
-with costs as (
-    select * from {{ ref('stg_openai__costs') }}
-),
-
 -- Each text is taken apart once, however many rows carry it.
-line_items as (
-    select distinct line_item
-    from costs
-    where line_item is not null
+with line_items as (
+    select * from {{ ref('int_line_items_billed') }}
 ),
 
 parts as (

@@ -20,6 +20,7 @@ select
     -- A row without an amount bills nothing.
     coalesce(amount, 0) as cost,
     -- OpenAI bills in US dollars; an amount that names no currency is one of those.
-    coalesce(upper(currency), 'USD') as currency
+    coalesce(upper(currency), 'USD') as currency,
+    _dlt_load_id as load_id
 from costs
 where _dlt_load_id in (select complete_loads.load_id from complete_loads)

@@ -1,7 +1,7 @@
 {#- Per organization and day, the costs_v1 rows add up to what the chosen reading of the ledger
     summed when it arrived, in its currency. A reading in several currencies has no sum in the
     ledger; its rows are still held by `landed_whole`. -#}
-{% test billed_as_sighted(model, sightings) %}
+{% test billed_as_sighted(model, sightings, sightings_where='true') %}
     with billed as (
         select
             organization_id,
@@ -21,6 +21,7 @@
             currency,
             cost
         from {{ sightings }}
+        where {{ sightings_where }}
     )
 
     select

@@ -1,6 +1,6 @@
-{#- The sums of a column equal those of the same column in another relation, per group and to the
-    last digit; a group that is absent on one side sums to zero. -#}
-{% test equal_sums(model, column_name, to, by, to_where='true') %}
+{#- The sums of a column equal those of the same column in another relation, or of `to_column`, per
+    group and to the last digit; a group that is absent on one side sums to zero. -#}
+{% test equal_sums(model, column_name, to, by, to_column=none, to_where=['true']) %}
     with ours as (
         select {{ by | join(', ') }}, sum({{ column_name }}) as total
         from {{ model }}
@@ -8,9 +8,9 @@
     ),
 
     theirs as (
-        select {{ by | join(', ') }}, sum({{ column_name }}) as total
+        select {{ by | join(', ') }}, sum({{ to_column or column_name }}) as total
         from {{ to }}
-        where {{ to_where }}
+        where {{ to_where | join(' and ') }}
         group by {{ by | join(', ') }}
     )
 

@@ -1,7 +1,7 @@
 {#- Every reading has as many rows as the ledger counted when they arrived. -#}
 {% test landed_whole(model, rows) %}
     with landed as (
-        select revision_id, count(*) as row_count
+        select revision_id, sum(row_count) as row_count
         from {{ rows }}
         group by revision_id
     )

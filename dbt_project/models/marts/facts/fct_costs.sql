@@ -1,3 +1,12 @@
+{{ config(
+    materialized='changed_buckets',
+    changed='int_costs_changed',
+    key=['organization_id', 'cost_date', 'api_version'],
+    batched=true,
+    remembers=true
+) }}
+
+-- depends_on: {{ ref('int_costs_changed') }}
 with costs as (
     select * from {{ ref('int_costs_attributed') }}
 )
@@ -30,3 +39,4 @@ select
     collection_id,
     collected_at
 from costs
+where not is_superseded

@@ -1,4 +1,15 @@
-with costs as (
+{{ config(
+    materialized='changed_buckets',
+    changed='int_costs_changed',
+    key=['organization_id', 'cost_date'],
+    batched=true
+) }}
+
+with changed as (
+    select * from {{ ref('int_costs_changed') }}
+),
+
+costs as (
     select * from {{ ref('fct_costs') }}
 )
 
@@ -14,5 +25,8 @@ select
         as cost_source,
     bool_and(is_settled) as is_settled
 from costs
-where is_reported
+where
+    is_reported
+    and (organization_id, cost_date)
+    in (select (changed.organization_id, changed.cost_date) from changed)
 group by all

@@ -1,0 +1,60 @@
+"""Prices beside and over each other, so that one holds for a key and a day."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date
+
+from finops_pipeline.pricing.vocabulary import Price, PriceKey
+
+
+def starts(price: Price) -> date:
+    """The first day of a price, the first of all days where it holds since ever."""
+    return price.valid_from or date.min
+
+
+def ends(price: Price) -> date:
+    """The day after the last one of a price, the last of all days where it still holds."""
+    return price.valid_to or date.max
+
+
+def overlap(one: Price, other: Price) -> bool:
+    """Whether both hold on some day."""
+    return starts(one) < ends(other) and starts(other) < ends(one)
+
+
+def with_modalities_told_apart(prices: Iterable[Price]) -> list[Price]:
+    """Where a model has a price for one modality of a kind, its price without one is text's."""
+    prices = list(prices)
+    apart = {(p.key.model, p.key.kind) for p in prices if p.key.modality is not None}
+    return [
+        replace(price, key=price.key._replace(modality="text"))
+        if price.key.modality is None and (price.key.model, price.key.kind) in apart
+        else price
+        for price in prices
+    ]
+
+
+def laid_over(prices: Iterable[Price], overrides: Iterable[Price]) -> list[Price]:
+    """``overrides``, and of ``prices`` what they leave: the days before, between and after them.
+
+    The overrides of one key must not overlap each other.
+    """
+    by_key: dict[PriceKey, list[Price]] = {}
+    for override in overrides:
+        by_key.setdefault(override.key, []).append(override)
+    left = [part for price in prices for part in _without(price, by_key.get(price.key, []))]
+    return left + [override for group in by_key.values() for override in group]
+
+
+def _without(price: Price, overrides: list[Price]) -> Iterator[Price]:
+    for override in sorted(overrides, key=starts):
+        if not overlap(price, override):
+            continue
+        if starts(price) < starts(override):
+            yield replace(price, valid_to=override.valid_from)
+        if override.valid_to is None or ends(price) <= override.valid_to:
+            return
+        price = replace(price, valid_from=override.valid_to)
+    yield price
