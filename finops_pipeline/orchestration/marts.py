@@ -24,7 +24,17 @@ from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
 
 REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
 
-_REGISTRY_TABLES = frozenset({"teams", "projects", "project_ownership", "keys", "build_settings"})
+_REGISTRY_TABLES = frozenset(
+    {
+        "teams",
+        "team_attributes",
+        "projects",
+        "project_attributes",
+        "project_ownership",
+        "keys",
+        "build_settings",
+    }
+)
 _SENTENCES = {
     "unique": "No two rows have the same {column_name}.",
     "not_null": "{column_name} is never null.",
