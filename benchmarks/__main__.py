@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import collect
+from benchmarks import collect, scale
 from benchmarks.machine import description
 from benchmarks.runs import runner
 
@@ -19,9 +19,10 @@ def main() -> None:
     options = parser.parse_args()
     with runner() as run:
         collected = collect.report(run)
+    scaled = scale.report()
     text = (
         f"# Results\n\nMeasured on {datetime.now(UTC):%Y-%m-%d}: {description()}.\n\n"
-        f"## Collecting costs\n\n{collected}\n"
+        f"## Collecting costs\n\n{collected}\n\n## The whole way\n\n{scaled}\n"
     )
     print(text)
     if options.save:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from benchmarks.contenders.task import Task
@@ -29,6 +29,7 @@ class Shape:
     teams: int
     days: int
     rows_per_day: int
+    projects: int = 10
 
     @property
     def rows(self) -> int:
@@ -44,6 +45,13 @@ class Company:
 
     scenario: Scenario
     base_url: str
+    control_token: str
+
+    @property
+    def end(self) -> date:
+        """The newest day that is over (UTC)."""
+        assert self.scenario.now is not None
+        return self.scenario.now.date() - timedelta(days=1)
 
     def task(self, days: int, teams: int | None = None) -> Task:
         """To collect the newest ``days`` days of ``teams`` teams (all by default)."""
@@ -65,7 +73,10 @@ class Company:
 def served_company(shape: Shape) -> Iterator[Company]:
     """Serve a company on loopback while the context lasts."""
     scenario = Scenario.bulk(
-        organizations=shape.teams, projects=10, days=shape.days, rows_per_day=shape.rows_per_day
+        organizations=shape.teams,
+        projects=shape.projects,
+        days=shape.days,
+        rows_per_day=shape.rows_per_day,
     )
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         file, token = Path(folder, "scenario.json"), Path(folder, "token")
@@ -76,6 +87,7 @@ def served_company(shape: Shape) -> Iterator[Company]:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             try:
-                yield Company(scenario, json.loads(process.stdout.readline())["base_url"])
+                base_url = json.loads(process.stdout.readline())["base_url"]
+                yield Company(scenario, base_url, token.read_text())
             finally:
                 process.terminate()

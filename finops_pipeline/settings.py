@@ -19,9 +19,10 @@ LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class CostSource(StrEnum):
-    """Which source the daily marts report: so far, what OpenAI billed."""
+    """Which source the daily marts report: what OpenAI billed, or usage at list price."""
 
     COSTS_V1 = "costs_v1"
+    USAGE_V1 = "usage_v1"
 
 
 def _https_unless_loopback(url: str) -> str:
@@ -79,6 +80,10 @@ class Settings(BaseSettings):
     cost_source: CostSource = Field(
         default=CostSource.COSTS_V1, description="Which source the daily marts report."
     )
+    price_file: AbsolutePath | None = Field(
+        default=None,
+        description="YAML file of negotiated and missing prices; unset: the list prices alone.",
+    )
     restatement_days: int = Field(
         default=7, ge=1, le=180, description="Closed days read again by each daily run."
     )
@@ -107,7 +112,7 @@ class Settings(BaseSettings):
         default=8, ge=1, le=64, description="Teams collected at once."
     )
     duckdb_memory_limit: str = Field(
-        default="1GB",
+        default="700MB",
         pattern=r"^(\d{2,}\s?(MB|MiB)|\d+(\.\d+)?\s?(GB|GiB|TB|TiB))$",
         description="Memory limit of each DuckDB connection.",
     )

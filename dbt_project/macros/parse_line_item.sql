@@ -34,7 +34,7 @@
         {{ line_item_text(line_item) }},
         '^(?:(?:standard|priority|evals|assistants[ _]api|batch|flex) ?\| ?)?'
         || '([^\s,|]+)(?: (audio|image|text))? ?, ?'
-        || '(cached[ _]input|input[ _]cached|(?:input[ _])?cache[ _]writes?|input|output)(?:[ _]tokens)?'
+        || '(cached[ _]input|input[ _]cached|(?:input[ _])?cache[ _]writes?|input|output|images)(?:[ _]tokens)?'
         || '( ?, ?long[ _]context)?$',
         ['model', 'modality', 'kind', 'context']
     )
@@ -48,7 +48,7 @@
     nullif({{ parts }}.modality, '')
 {%- endmacro %}
 
-{#- `cached input` is tested before `input`, which it contains. -#}
+{#- `cached input` is tested before `input`, which it contains. Images are no tokens. -#}
 {% macro line_item_token_kind(parts) -%}
     case
         when {{ parts }}.kind like '%cache%write%' then 'cache_write'

@@ -50,6 +50,13 @@ GRANT SELECT (
     organization_id, wrapped_by, is_active, created_at, updated_at, deactivated_at
 ) ON api_keys TO finops_reader;
 
+-- Users' pseudonyms: their key is made by whoever needs it first, and then stays. Erasing a user is
+-- left to administrators.
+GRANT SELECT, INSERT ON pseudonym_keys TO finops_administrator, finops_collector;
+GRANT UPDATE ON pseudonym_keys TO finops_administrator;
+GRANT SELECT ON erased_users TO finops_administrator, finops_collector, finops_reader;
+GRANT INSERT ON erased_users TO finops_administrator;
+
 -- The audit log grows at its end, and its head moves along.
 GRANT INSERT ON audit_log TO finops_administrator, finops_collector;
 GRANT UPDATE ON audit_head TO finops_administrator, finops_collector;

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from finops_pipeline.cli.changes import change_text
+from finops_pipeline.cli.changes import change_text, subject_text
 from finops_pipeline.cli.opened import has_registry, opened_registry
-from finops_pipeline.cli.output import JsonOption, emit, emit_one
+from finops_pipeline.cli.output import JsonOption, as_text, emit, emit_one, print_entries
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.registry.records import AuditEntry, Verification
 from finops_pipeline.settings import load_settings
@@ -23,17 +23,6 @@ app = typer.Typer(
 SHOWN_ENTRIES = 50
 """Entries that are shown unless told otherwise."""
 
-TABLE_COLUMNS = (
-    "sequence",
-    "recorded_at",
-    "actor",
-    "on_behalf_of",
-    "action",
-    "outcome",
-    "team_id",
-    "project_id",
-    "change",
-)
 COLUMNS = tuple(field.name for field in fields(AuditEntry))
 
 
@@ -53,8 +42,10 @@ def audit(
     if has_registry(load_settings()):
         with opened_registry() as registry:
             entries = registry.audit_entries(team, limit=limit)
-    rows = [_row(entry) for entry in entries]
-    emit(rows, COLUMNS if json else TABLE_COLUMNS, json=json, title="Audit log")
+    if json:
+        emit([_row(entry) for entry in entries], COLUMNS, json=True, title="")
+    else:
+        print_entries("Audit log" if entries else "No entry.", map(_in_words, entries))
 
 
 @app.command("verify")
@@ -91,11 +82,27 @@ def _said(found: Verification) -> str:
 
 
 def _row(entry: AuditEntry) -> dict[str, Any]:
+    before, after = _values(entry)
+    return asdict(entry) | {"before": before, "after": after}
+
+
+def _in_words(entry: AuditEntry) -> tuple[str, str]:
+    """Who did what to what, and what that changed or why it was refused."""
+    who = entry.actor if entry.on_behalf_of is None else f"{entry.actor} for {entry.on_behalf_of}"
+    run = None if entry.run_id is None else f"run {entry.run_id}"
+    words = (
+        f"{entry.sequence}",
+        as_text(entry.recorded_at),
+        who,
+        f"{entry.action} {entry.outcome}",
+        subject_text(entry.team_id, entry.project_id),
+        run,
+    )
+    return "  ".join(word for word in words if word), entry.detail or change_text(*_values(entry))
+
+
+def _values(entry: AuditEntry) -> tuple[Any, Any]:
     before, after = (
         None if text is None else json_format.loads(text) for text in (entry.before, entry.after)
     )
-    return asdict(entry) | {
-        "before": before,
-        "after": after,
-        "change": entry.detail or change_text(before, after),
-    }
+    return before, after

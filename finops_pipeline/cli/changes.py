@@ -1,4 +1,4 @@
-"""Changes of the registry in a few words, for tables."""
+"""Changes of the registry in a few words, for people."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def change_text(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
         if old != new:
             parts.append(f"{name}: {old} → {new}" if name in before else f"{name}: {new}")
     return ", ".join(parts)
+
+
+def subject_text(team_id: str | None, project_id: str | None) -> str:
+    """``team search, project answers``; what there is not is left out."""
+    named = (("team", team_id), ("project", project_id))
+    return ", ".join(f"{what} {name}" for what, name in named if name is not None)
 
 
 def _value(value: Any) -> str:

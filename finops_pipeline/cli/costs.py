@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finops_pipeline import marts
-from finops_pipeline.cli.costs_tables import Row, known_at, print_daily, print_summary
+from finops_pipeline.cli.costs_tables import known_at, print_daily, print_summary
 from finops_pipeline.cli.days import parse_day
 from finops_pipeline.cli.output import JsonOption, emit, warn
-from finops_pipeline.errors import FinopsError, UsageError
-from finops_pipeline.settings import load_settings
+from finops_pipeline.cli.published import Build, check_known, fetched, published
+from finops_pipeline.errors import UsageError
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,10 +51,10 @@ class By(StrEnum):
 @app.command("summary")
 def summary(team: Team = None, json: JsonOption = False) -> None:
     """Show what each team spent yesterday, this week, this month and last month (UTC)."""
-    with _published() as connection:
-        build = _Build.read(connection)
-        _check_known(connection, team, "team")
-        rows = _rows(
+    with published() as connection:
+        build = Build.read(connection)
+        check_known(connection, team, "team")
+        rows = fetched(
             connection,
             f"""
             SELECT {", ".join(_SUMMARY)}
@@ -113,11 +109,11 @@ def daily(
     first = None if start is None else parse_day(start, "--from")
     last = None if end is None else parse_day(end, "--to")
     moment = None if as_of is None else _moment(as_of)
-    with _published() as connection:
-        build = _Build.read(connection)
+    with published() as connection:
+        build = Build.read(connection)
         days = _days(first, last, build, moment)
-        _check_known(connection, team, "team")
-        _check_known(connection, project, "project")
+        check_known(connection, team, "team")
+        check_known(connection, project, "project")
         by_project = by is By.PROJECT or (by is None and project is not None)
         grain = ["cost_date", "team_id", *(["project_id"] if by_project else []), "currency"]
         parameters: dict[str, object] = {
@@ -130,7 +126,7 @@ def daily(
         if moment is not None:
             costs = "(FROM costs_as_of($as_of) WHERE is_reported)"
             parameters["as_of"] = moment
-        rows = _rows(
+        rows = fetched(
             connection,
             f"""
             SELECT {", ".join(grain)}, sum(cost) AS cost, bool_and(is_settled) AS is_settled
@@ -178,74 +174,6 @@ def daily(
     typer.echo(build.as_of(), err=json)
 
 
-@dataclass(frozen=True)
-class _Build:
-    built_at: datetime
-    newest_complete_date: date | None
-
-    @classmethod
-    def read(cls, connection: duckdb.DuckDBPyConnection) -> _Build:
-        rows = connection.execute("SELECT built_at, newest_complete_date FROM rpt_build").fetchall()
-        if len(rows) != 1:
-            raise FinopsError(
-                "The published marts carry no build record.", "Publish anew with `finops build`."
-            )
-        return cls(rows[0][0].astimezone(UTC), rows[0][1])
-
-    @property
-    def last_day(self) -> date:
-        """The newest day that was over when the build started."""
-        return self.built_at.date() - timedelta(days=1)
-
-    def as_of(self) -> str:
-        newest = self.newest_complete_date or "none"
-        return (
-            f"As of the build of {self.built_at:%Y-%m-%d %H:%M} UTC; newest complete day: {newest}."
-        )
-
-
-@contextmanager
-def _published() -> Iterator[duckdb.DuckDBPyConnection]:
-    import duckdb
-
-    settings = load_settings()
-    with marts.connect(
-        settings.marts_path, memory_limit=settings.duckdb_memory_limit
-    ) as connection:
-        try:
-            yield connection
-        except (duckdb.CatalogException, duckdb.BinderException) as error:
-            raise FinopsError(
-                f"The published marts do not fit this version: {str(error).splitlines()[0]}",
-                "Publish them anew with `finops build`.",
-            ) from None
-
-
-def _rows(
-    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Mapping[str, object]
-) -> list[Row]:
-    answer = connection.execute(sql, dict(parameters))
-    columns = [column[0] for column in answer.description]
-    return [dict(zip(columns, row, strict=True)) for row in answer.fetchall()]
-
-
-def _check_known(connection: duckdb.DuckDBPyConnection, wanted: str | None, kind: str) -> None:
-    if wanted is None:
-        return
-    known = [
-        str(name)
-        for (name,) in connection.execute(
-            f"SELECT {kind}_id FROM dim_{kind}s ORDER BY 1"
-        ).fetchall()
-    ]
-    if wanted not in known:
-        raise UsageError(
-            f"The published marts know no {kind} {wanted!r}.",
-            f"{marts.near_matches(wanted, known)} `finops {kind} list` shows what is registered; "
-            "a new one is published by `finops build`.".strip(),
-        )
-
-
 def _moment(text: str) -> datetime:
     """A moment in UTC, from ISO 8601 with a time zone."""
     example = "2026-03-05T09:00Z, or 2026-03-05T10:00+01:00"
@@ -259,7 +187,7 @@ def _moment(text: str) -> datetime:
 
 
 def _days(
-    first: date | None, last: date | None, build: _Build, as_of: datetime | None
+    first: date | None, last: date | None, build: Build, as_of: datetime | None
 ) -> tuple[date, date]:
     if last is None:
         last = build.newest_complete_date or build.last_day
@@ -301,7 +229,7 @@ def _unread_days(
             WHERE endpoint = 'costs' AND status = 'ok' AND collected_at <= $as_of
         )"""
         parameters["as_of"] = as_of
-    unread = _rows(
+    unread = fetched(
         connection,
         f"""
         SELECT cost_date, string_agg(team_id, ', ' ORDER BY team_id) AS teams

@@ -23,7 +23,7 @@ def print_summary(rows: Sequence[Row]) -> None:
     heads = [f"yesterday ({rows[0]['as_of_date']})", *FIGURES[1:]]
     cells = []
     for row in rows:
-        figures = [_figure(row[figure]) for figure in FIGURES]
+        figures = [figure(row[name]) for name in FIGURES]
         if row["yesterday"] is not None and not row["yesterday_is_settled"]:
             figures[0] += "*"
         cells.append(
@@ -67,7 +67,7 @@ def print_daily(
         [
             [
                 *(as_text(row[name]) for name in names),
-                _figure(row["cost"]),
+                figure(row["cost"]),
                 str(row["currency"]),
                 _state(bool(row["is_settled"])),
             ]
@@ -75,7 +75,7 @@ def print_daily(
         ],
         right=("cost",),
         totals=[
-            ["Total", *[""] * (len(names) - 1), _figure(total), currency, _state(settled[currency])]
+            ["Total", *[""] * (len(names) - 1), figure(total), currency, _state(settled[currency])]
             for currency, total in sorted(totals.items())
         ],
     )
@@ -85,7 +85,7 @@ def _state(is_settled: bool) -> str:
     return "" if is_settled else "provisional"
 
 
-def _figure(value: object) -> str:
+def figure(value: object) -> str:
     """An amount to the cent (half-even), in full where that would be nothing; none as a dash."""
     if not isinstance(value, Decimal):
         return "—"

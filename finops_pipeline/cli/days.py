@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import typer
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion.days import last_days, previous_month
+from finops_pipeline.registry.rules import shown
 from finops_pipeline.settings import Settings
+
+EffectiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--effective",
+        metavar="YYYY-MM-DD",
+        help="First day (UTC) of the change; without it, today. The days before stay as they are.",
+    ),
+]
 
 
 def parse_day(text: str, option: str) -> date:
-    """A day from the command line.
+    """A day from the command line, as YYYY-MM-DD.
 
     Raises:
         UsageError: it is no date; names the option.
     """
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
+        day = None
+    # Python also reads other forms (20260131, 2026-W05-6), which hide typing errors.
+    if day is None or day.isoformat() != text:
         raise UsageError(
-            f"{option} {text!r} is not a date.", "Write it as YYYY-MM-DD, for example 2026-03-31."
-        ) from None
+            f"{option} {shown(text)} is not a date.",
+            "Write it as YYYY-MM-DD, for example 2026-03-31.",
+        )
+    return day
+
+
+def optional_day(text: str | None, option: str) -> date | None:
+    """As :func:`parse_day`; none where nothing is given."""
+    return None if text is None else parse_day(text, option)
 
 
 def chosen_days(

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finops_pipeline.cli.changes import subject_text
 from finops_pipeline.cli.key_input import KeyGroup, read_key, refuse_surplus
 from finops_pipeline.cli.opened import OnBehalfOfOption, opened_registry
-from finops_pipeline.cli.output import JsonOption, emit, emit_one, warn
+from finops_pipeline.cli.output import JsonOption, emit, emit_one, print_entries, warn
 from finops_pipeline.errors import UsageError
 from finops_pipeline.registry import KeyStatus
-from finops_pipeline.registry.rules import (
-    is_usual_admin_key,
-    is_usual_project_key,
-)
+from finops_pipeline.registry.rules import is_usual_admin_key, is_usual_project_key
 from finops_pipeline.settings import load_settings
 
 if TYPE_CHECKING:
+    from finops_pipeline.registry import Registry
     from finops_pipeline.registry.records import KeyFindings, KnownOfTeam
 
 COLUMNS = (
@@ -32,7 +31,6 @@ COLUMNS = (
     "created_at",
     "updated_at",
 )
-
 
 REWRAP_COLUMNS = (
     "team_id",
@@ -199,8 +197,15 @@ def rewrap(
             else:
                 row |= asdict(changed) | {"result": "rewrapped"} if changed else {}
             done.append(row)
+        if team_id is None:
+            done += _with_pseudonyms(registry)
     results = [row["result"] for row in done]
-    emit(done, REWRAP_COLUMNS, json=json, title="Keys and what wraps them now")
+    if json:
+        emit(done, REWRAP_COLUMNS, json=True, title="")
+    else:
+        print_entries(
+            "Keys and what wraps them now" if done else "No active key.", map(_rewrapped, done)
+        )
     if "failed" in results:
         raise typer.Exit(PARTIAL if len(set(results)) > 1 else 1)
 
@@ -221,6 +226,32 @@ class Trial:
         with Console(stderr=True).status("Trying the key out at OpenAI"):
             self.findings = check(key, known)
         return self.findings
+
+
+def _with_pseudonyms(registry: Registry) -> list[dict[str, Any]]:
+    """The row of :func:`rewrap` about the key of user pseudonyms, where there is one."""
+    from finops_pipeline.registry.envelope import UndecryptableError
+
+    row: dict[str, Any] = dict.fromkeys(REWRAP_COLUMNS) | {"key_type": "pseudonym", "detail": ""}
+    try:
+        status = registry.rewrap_pseudonym_key()
+    except UndecryptableError as error:
+        return [row | {"result": "failed", "detail": str(error)}]
+    if status is None:
+        return []
+    result = "rewrapped" if status.rewrapped else "unchanged"
+    return [row | {"result": result, "wrapped_by": status.wrapped_by}]
+
+
+def _rewrapped(row: Mapping[str, Any]) -> tuple[str, str]:
+    """A row of :func:`rewrap` in words."""
+    which = (
+        "key of user pseudonyms"
+        if row["team_id"] is None
+        else f"{subject_text(row['team_id'], row['project_id'])}  {row['key_type']} key ending in "
+        f"{row['last4']}"
+    )
+    return f"{row['result']}  {which}", row["detail"] or row["wrapped_by"]
 
 
 def _with_progress(keys: Sequence[KeyStatus]) -> Iterator[KeyStatus]:

@@ -14,8 +14,10 @@ from finops_pipeline.cli import (
     doctor,
     housekeeping,
     key,
+    privacy,
     project,
     query,
+    reconcile,
     registry,
     run,
     settings,
@@ -48,9 +50,11 @@ app.add_typer(key.app, name="key")
 app.add_typer(project.app, name="project")
 app.add_typer(registry.app, name="registry")
 app.add_typer(audit.app, name="audit")
+app.add_typer(privacy.app, name="privacy")
 app.command("run")(run.run)
 app.command("build")(run.build)
 app.add_typer(costs.app, name="costs")
+app.command("reconcile")(reconcile.reconcile)
 app.command("housekeeping")(housekeeping.housekeeping)
 app.command("query")(query.query)
 app.command("doctor")(doctor.doctor)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json as json_format
+import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+import textwrap
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -15,6 +17,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 
 _PIPE_WIDTH = 10_000
 """Columns when standard output is no terminal: nothing is cut for want of room."""
+
+_NARROWEST = 40
+"""Columns that are filled on a narrower terminal as well, which breaks the lines by itself."""
 
 
 def emit(
@@ -93,6 +98,22 @@ def print_table(
         table.add_row(*map(Text, row))
     width = None if sys.stdout.isatty() else _PIPE_WIDTH
     Console(file=sys.stdout, width=width).print(table)
+
+
+def print_entries(title: str, entries: Iterable[tuple[str, str]]) -> None:
+    """Print a list whose texts are too long for a table's columns: head lines, details indented."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else _PIPE_WIDTH
+    typer.echo(title)
+    for head, detail in entries:
+        for text, indent in ((head, ""), (detail, "    ")):
+            for line in textwrap.wrap(
+                as_text(text),
+                max(width, _NARROWEST),
+                initial_indent=indent,
+                subsequent_indent="    ",
+                break_on_hyphens=False,
+            ):
+                typer.echo(line)
 
 
 def _print_json(value: object) -> None:

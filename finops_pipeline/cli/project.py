@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from finops_pipeline.cli.effective import EffectiveOption, optional_day, parse_day
+from finops_pipeline.cli.days import EffectiveOption, optional_day, parse_day
 from finops_pipeline.cli.moved_money import move_sentence, show_moved_money
 from finops_pipeline.cli.opened import OnBehalfOfOption, has_registry, opened_registry
 from finops_pipeline.cli.output import JsonOption, emit, emit_one, warn
@@ -19,7 +19,7 @@ from finops_pipeline.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Register projects and change what is known of them.")
 
-TABLE_COLUMNS = (
+COLUMNS = (
     "project_id",
     "project_name",
     "team_id",
@@ -28,8 +28,12 @@ TABLE_COLUMNS = (
     "environment",
     "cost_center",
     "is_active",
+    "owner_email",
+    "tags",
+    "created_at",
+    "updated_at",
 )
-COLUMNS = (*TABLE_COLUMNS, "owner_email", "tags", "created_at", "updated_at")
+TABLE_COLUMNS = ("project_id", "team_id", "valid_from", "openai_project_id", "is_active")
 
 _BUILD = "`finops build` brings it into the marts."
 

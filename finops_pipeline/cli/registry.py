@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finops_pipeline.cli.changes import change_text
+from finops_pipeline.cli.changes import change_text, subject_text
 from finops_pipeline.cli.opened import OnBehalfOfOption, opened_registry
-from finops_pipeline.cli.output import JsonOption, emit, emit_one
+from finops_pipeline.cli.output import JsonOption, emit, emit_one, print_entries
 from finops_pipeline.cli.sight import check_seen, look
 from finops_pipeline.settings import load_settings
 
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Keep teams and projects in a reviewed file.")
 
-PLAN_COLUMNS = ("action", "team_id", "project_id", "change")
-PLAN_JSON_COLUMNS = ("action", "team_id", "project_id", "before", "after")
+PLAN_COLUMNS = ("action", "team_id", "project_id", "before", "after")
 
 
 @app.command("apply")
@@ -62,7 +61,7 @@ def apply(
         else:
             changes = registry.apply_document(document, check=check)
     if json:
-        _show(changes, json=True)
+        emit(list(map(_row, changes)), PLAN_COLUMNS, json=True, title="")
     elif not changes:
         typer.echo("Everything is as the file says; nothing to change.")
     elif dry_run:
@@ -101,22 +100,23 @@ def upgrade(json: JsonOption = False) -> None:
     emit_one(values, tuple(values), json=json, sentence=sentence)
 
 
-def _show(plan: Sequence[Change], *, json: bool = False) -> None:
-    rows = [
-        {
-            "action": change.action,
-            "team_id": change.subject.team_id,
-            "project_id": change.subject.project_id,
-            "before": change.before,
-            "after": change.after,
-            "change": change_text(change.before, change.after),
-        }
-        for change in plan
-    ]
-    if json:
-        emit(rows, PLAN_JSON_COLUMNS, json=True, title="")
-    else:
-        emit(rows, PLAN_COLUMNS, json=False, title="Plan")
+def _show(plan: Sequence[Change]) -> None:
+    print_entries("Plan", map(_in_words, plan))
+
+
+def _in_words(change: Change) -> tuple[str, str]:
+    subject = subject_text(change.subject.team_id, change.subject.project_id)
+    return f"{change.action}  {subject}", change_text(change.before, change.after)
+
+
+def _row(change: Change) -> dict[str, object]:
+    return {
+        "action": change.action,
+        "team_id": change.subject.team_id,
+        "project_id": change.subject.project_id,
+        "before": change.before,
+        "after": change.after,
+    }
 
 
 def _seen(registry: Registry, document: Document, plan: Sequence[Change]) -> set[str]:

@@ -144,7 +144,7 @@ def _runner(settings: Settings, progress: RunProgress) -> Runner:
 
 def _due(settings: Settings, teams: list[str]) -> list[DateRange]:
     from finops_pipeline.ingestion.due import due_days
-    from finops_pipeline.ingestion.reading import ENDPOINT
+    from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
     from finops_pipeline.orchestration.partitions import yesterday
     from finops_pipeline.orchestration.run import DateRange
     from finops_pipeline.warehouse import Warehouse
@@ -153,7 +153,7 @@ def _due(settings: Settings, teams: list[str]) -> list[DateRange]:
         DateRange(*days)
         for days in due_days(
             Warehouse.from_settings(settings),
-            endpoint=ENDPOINT,
+            endpoints=ENDPOINT_NAMES,
             teams=teams,
             first_day=settings.start_date,
             yesterday=yesterday(),
@@ -177,10 +177,12 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
         for team, reason in collection.failed_teams.items()
     }
     read = [bucket for bucket in buckets if bucket.status == "ok"]
+    unsupported = [bucket for bucket in buckets if bucket.status == "unsupported"]
     result = {
         "run_ids": [collection.run_id for collection in collections],
         "buckets_read": len(read),
-        "buckets_failed": len(buckets) - len(read),
+        "buckets_failed": len(buckets) - len(read) - len(unsupported),
+        "buckets_unsupported": len(unsupported),
         "buckets_read_before": sum(len(collection.read_before) for collection in collections),
         "buckets_changed": sum(bucket.changed for bucket in read),
         "rows_landed": sum(collection.rows_landed for collection in collections),
@@ -188,7 +190,12 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
         "failed_teams": failed,
         "published": str(settings.marts_path),
     }
-    sentence = f"Read {len(read)} of {len(buckets)} team-days in {result['api_calls']} API calls"
+    sentence = (
+        f"Read {len(read)} of {len(buckets)} buckets (a team's day at an endpoint) in "
+        f"{result['api_calls']} API calls"
+    )
+    if unsupported:
+        sentence += f"; {len(unsupported)} are of endpoints that OpenAI does not offer there"
     if result["buckets_read_before"]:
         sentence += f"; {result['buckets_read_before']} had been read before"
     if read or result["buckets_read_before"]:

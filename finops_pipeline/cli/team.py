@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from finops_pipeline.cli.effective import EffectiveOption, optional_day
+from finops_pipeline.cli.days import EffectiveOption, optional_day
 from finops_pipeline.cli.opened import OnBehalfOfOption, has_registry, opened_registry
 from finops_pipeline.cli.output import JsonOption, emit, emit_one
 from finops_pipeline.errors import UsageError
@@ -15,7 +15,7 @@ from finops_pipeline.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, help="Register teams and change what is known of them.")
 
-TABLE_COLUMNS = (
+COLUMNS = (
     "team_id",
     "team_name",
     "parent_team_id",
@@ -23,8 +23,18 @@ TABLE_COLUMNS = (
     "budget_owner_email",
     "cost_center",
     "is_active",
+    "created_at",
+    "updated_at",
+    "deactivated_at",
 )
-COLUMNS = (*TABLE_COLUMNS, "created_at", "updated_at", "deactivated_at")
+TABLE_COLUMNS = (
+    "team_id",
+    "team_name",
+    "parent_team_id",
+    "owner_email",
+    "cost_center",
+    "is_active",
+)
 
 TeamId = Annotated[str, typer.Argument(metavar="ID", help="The team's id.")]
 Name = Annotated[str | None, typer.Option("--name", help="The name that people read.")]

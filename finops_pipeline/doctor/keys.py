@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finops_pipeline.doctor.check import Check, fail, ok
@@ -37,12 +38,32 @@ def key_file_place(settings: Settings) -> Iterator[Check]:
     if settings.kms_key_id is not None and not settings.key_file.exists():
         return
     key_file = settings.key_file.resolve()
+    elsewhere = "Move it elsewhere, and point FINOPS_KEY_FILE at the new place."
     if key_file.is_relative_to(settings.data_dir.resolve()):
         yield fail(
             name,
             f"The key file {settings.key_file} lies inside the data directory: whoever copies the "
             "data has the key to every stored API key.",
-            "Move it elsewhere, and point FINOPS_KEY_FILE at the new place.",
+            elsewhere,
+        )
+    elif key_file.parent == _registry_folder(settings):
+        yield fail(
+            name,
+            f"The key file {settings.key_file} lies beside the registry: whoever copies that "
+            "folder has the key to every stored API key.",
+            elsewhere,
         )
     else:
         yield ok(name, f"{settings.key_file} is outside the data directory.")
+
+
+def _registry_folder(settings: Settings) -> Path | None:
+    """Where a SQLite registry lies that is not in the data directory."""
+    from sqlalchemy import make_url
+
+    if settings.registry_url is None:
+        return None
+    url = make_url(settings.registry_url.get_secret_value())
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database).resolve().parent

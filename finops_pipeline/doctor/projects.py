@@ -47,14 +47,14 @@ def projects_visible(
             f"The key of team {team_id} does not see {_named(unseen)}: a wrong project id, or a "
             "project of another organization.",
             "Compare the id with the project's page at OpenAI. A project of another organization "
-            "belongs to a team whose key opens that: `finops project move`.",
+            "has to belong to a team whose key opens that one: `finops project move`.",
             team_id=team_id,
         )
     elif unknown:
         yield warn(
             name,
             f"Whether the key sees {_named(unknown)} cannot be told: it may not list projects, "
-            "and they had no spend in half a year.",
+            "and no spend of the last 180 days shows it.",
             "Compare the ids with OpenAI's pages, or give the key api.management.read.",
             team_id=team_id,
         )

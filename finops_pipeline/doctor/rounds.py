@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from finops_pipeline.doctor import keys, projects, storage
 from finops_pipeline.doctor.check import Check, Status, fail, guarded, ok, warn
 from finops_pipeline.doctor.teams import Case, Examined, clock_skew, examine_team
-from finops_pipeline.errors import FinopsError
+from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ def diagnose(
         opened: list[Registry] = []
         checks += guarded("registry", _registry(settings, stack, opened))
         for registry in opened:
-            teams = registry.collectable_teams(None if team_id is None else [team_id])
-            checks += _of_teams(teams, registry, settings, on_progress)
+            checks += _of_teams(team_id, registry, settings, on_progress)
     checks += guarded("projects_registered", projects.projects_registered(settings))
     checks += guarded("published", storage.published(settings, datetime.now(UTC)))
     checks += guarded("warehouse_writable", storage.warehouse_writable(settings))
@@ -63,7 +62,7 @@ def _registry(settings: Settings, stack: ExitStack, opened: list[Registry]) -> I
 
     begin = warn(
         "registry",
-        "No team is registered yet.",
+        "No active team is registered.",
         "Begin with `finops team add TEAM`, then `finops key register TEAM`, then `finops run`.",
     )
     if settings.registry_url is None and not settings.registry_path.exists():
@@ -79,11 +78,14 @@ def _registry(settings: Settings, stack: ExitStack, opened: list[Registry]) -> I
 
 
 def _of_teams(
-    teams: Sequence[CollectableTeam],
-    registry: Registry,
-    settings: Settings,
-    on_progress: OnProgress,
+    team_id: str | None, registry: Registry, settings: Settings, on_progress: OnProgress
 ) -> list[Check]:
+    try:
+        teams = registry.collectable_teams(None if team_id is None else [team_id])
+    except UsageError:
+        raise
+    except FinopsError as error:  # PostgreSQL shows no ciphertext to its role for readers
+        return [fail("keys_readable", error.message, error.fix)]
     cases: list[Case] = []
     checks = guarded("registry", _read(teams, registry, cases))
     examined = _examined(cases, registry, settings, on_progress)

@@ -164,7 +164,7 @@ class _Examination:
 def _shut(name: str, team_id: str, error: FinopsError) -> Check:
     return fail(
         name,
-        f"Decryption fails (permissions, key policy, another key or host): {error.message}",
+        f"Decryption fails: {error.message}",
         error.fix,
         team_id=team_id,
     )

@@ -14,12 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
+from typing import Protocol
 
+from finops_pipeline.ingestion.batches import Batch
 from finops_pipeline.ingestion.days import ranges
+from finops_pipeline.ingestion.endpoints import ALL_ENDPOINTS, BucketEndpoint
 from finops_pipeline.ingestion.ledger import Ledger, read_by_runs, read_ledger
-from finops_pipeline.ingestion.loading import Loader, raw_tables_exist
+from finops_pipeline.ingestion.loading import Loader, ledger_exists
 from finops_pipeline.ingestion.outcome import BucketOutcome, Collection, Progress, TeamOutcome
-from finops_pipeline.ingestion.reading import ENDPOINT, Batch, ClientFactory, Keys, TeamReading
+from finops_pipeline.ingestion.pseudonyms import Pseudonyms, Users
+from finops_pipeline.ingestion.reading import ClientFactory, Keys, TeamReading
 from finops_pipeline.registry import CollectableTeam
 from finops_pipeline.warehouse.warehouse import Warehouse
 
@@ -33,28 +37,34 @@ OnLanded = Callable[[Sequence[BucketOutcome]], None]
 """Given the buckets of each load once it is visible; first those that were read before."""
 
 
-def collect_costs(
+class KeysAndUsers(Keys, Users, Protocol):
+    """What a collection asks the registry for."""
+
+
+def collect(
     *,
     warehouse: Warehouse,
     teams: Sequence[CollectableTeam],
-    keys: Keys,
+    registry: KeysAndUsers,
     make_client: ClientFactory,
     start: date,
     end: date,
     run_id: str,
     concurrency: int,
+    endpoints: Sequence[BucketEndpoint] = ALL_ENDPOINTS,
     resumed_runs: Sequence[str] = (),
     on_progress: OnProgress = lambda _: None,
     on_landed: OnLanded = lambda _: None,
 ) -> Collection:
-    """Read the costs of ``teams`` from ``start`` to ``end`` (UTC days, both inclusive).
+    """Read costs and usage of ``teams`` from ``start`` to ``end`` (UTC days, both inclusive).
 
-    Each team fails alone: what went wrong is in the ledger and in the result. Rows land only
-    where the content of a bucket is new.
+    Each team and each endpoint fails alone: what went wrong is in the ledger and in the result.
+    Rows land only where the content of a bucket is new.
 
     Args:
+        endpoints: What to read, in this order.
         resumed_runs: Runs that broke off and that this one continues: buckets that they read
-            successfully are not read again.
+            are not read again.
 
     Raises:
         FinopsError: the warehouse cannot be opened, or somebody else held it for too long.
@@ -62,40 +72,52 @@ def collect_costs(
     began = time.monotonic()
     ledger = Ledger()
     collection = Collection(run_id)
-    with warehouse.writing("reading the ledger"):
-        if raw_tables_exist(warehouse):  # the first load creates them
-            with warehouse.connect() as connection:
-                team_ids = [team.team_id for team in teams]
-                ledger = read_ledger(connection, ENDPOINT, team_ids, start, end)
-                if resumed_runs:
-                    collection.read_before = read_by_runs(
-                        connection, ENDPOINT, team_ids, start, end, resumed_runs
-                    )
+    with (
+        warehouse.writing("reading the ledger"),
+        warehouse.connect() as connection,
+    ):
+        if ledger_exists(connection):  # the first load creates it
+            names = [endpoint.name for endpoint in endpoints]
+            scope = (names, [team.team_id for team in teams], start, end)
+            ledger = read_ledger(connection, *scope)
+            if resumed_runs:
+                collection.read_before = read_by_runs(connection, *scope, resumed_runs)
     days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
-    before = {(bucket.team_id, bucket.day) for bucket in collection.read_before}
+    buckets = len(teams) * len(endpoints) * len(days)
+    before = {(bucket.team_id, bucket.endpoint, bucket.day) for bucket in collection.read_before}
+    pseudonyms = Pseudonyms(registry)
     readings = []
     for team in teams:
-        missing = ranges([day for day in days if (team.team_id, day) not in before])
-        if missing:
+        wanted = {
+            endpoint: missing
+            for endpoint in endpoints
+            if (
+                missing := ranges(
+                    [day for day in days if (team.team_id, endpoint.name, day) not in before]
+                )
+            )
+        }
+        if wanted:
             readings.append(
                 TeamReading(
                     team,
-                    ranges=missing,
+                    wanted=wanted,
                     run_id=run_id,
                     ledger=ledger,
-                    keys=keys,
+                    keys=registry,
+                    pseudonyms=pseudonyms,
                     make_client=make_client,
                 )
             )
         else:
-            collection.teams.append(TeamOutcome(team.team_id, calls=0, seconds=0.0, error=None))
+            collection.teams.append(TeamOutcome(team.team_id, calls=0, seconds=0.0))
 
     def tell() -> None:
         on_progress(
             Progress(
                 teams=len(teams),
                 teams_done=len(collection.teams),
-                buckets=len(teams) * len(days),
+                buckets=buckets,
                 buckets_done=len(before) + len(collection.buckets),
                 buckets_before=len(before),
                 rows=collection.rows_landed,
@@ -107,7 +129,7 @@ def collect_costs(
     on_landed(collection.read_before)
     tell()
     with warehouse.scratch_folder() as folder, _read_all(readings, concurrency) as stream:
-        loader = Loader(warehouse, folder)
+        loader = Loader(warehouse, folder, erased=registry.erased_users)
         while first := stream.next():
             if isinstance(first, TeamOutcome):
                 # Writes nothing: as the beginning of a load it would make an empty one.
@@ -129,7 +151,7 @@ def _recorded(
             collection.teams.append(item)
         else:
             collection.buckets.extend(item.buckets)
-            collection.rows_landed += item.cost_rows
+            collection.rows_landed += item.rows
             yield item
         tell()
 
@@ -178,7 +200,7 @@ class _Stream:
         item: Batch | TeamOutcome | None = first
         while item is not None:
             yield item
-            rows += item.cost_rows if isinstance(item, Batch) else 0
+            rows += item.rows if isinstance(item, Batch) else 0
             remaining = deadline - time.monotonic()
             if rows >= _LOAD_ROWS or remaining <= 0:
                 return

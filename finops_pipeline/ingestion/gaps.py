@@ -1,12 +1,12 @@
-"""What is missing: expected against collected (team, day) buckets, by the ledger."""
+"""What is missing: expected against collected (team, endpoint, day) buckets, by the ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from finops_pipeline.ingestion.loading import raw_tables_exist
+from finops_pipeline.ingestion.loading import ledger_exists
 from finops_pipeline.warehouse.warehouse import Warehouse
 
 _GRACE = timedelta(hours=12)
@@ -19,10 +19,10 @@ WITH teams AS (
 readings AS (
   SELECT collections.*, collections.key_id IS NOT DISTINCT FROM teams.key_id AS with_this_key
   FROM raw.collections INNER JOIN teams USING (team_id)
-  WHERE collections.endpoint = $endpoint
+  WHERE collections.endpoint IN (SELECT unnest($endpoints))
     AND collections._dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 ),
-expected AS (
+days AS (
   SELECT
     team_id,
     unnest(generate_series(
@@ -30,36 +30,49 @@ expected AS (
     ))::DATE AS cost_date
   FROM readings GROUP BY team_id
 ),
-read AS (
-  SELECT team_id, cost_date, max(collected_at) AS read_at
+expected AS (
+  SELECT days.*, endpoints.endpoint
+  FROM days CROSS JOIN (SELECT unnest($endpoints) AS endpoint) AS endpoints
+),
+answered AS (
+  SELECT team_id, endpoint, max(collected_at) AS answered_at
   FROM readings WHERE status = 'ok' GROUP BY ALL
+),
+read AS (
+  -- What an organization does without is as good as read, until the endpoint answers after all.
+  SELECT team_id, endpoint, cost_date, max(collected_at) AS read_at
+  FROM readings LEFT JOIN answered USING (team_id, endpoint)
+  WHERE status = 'ok'
+    OR (status = 'unsupported' AND collected_at > coalesce(answered_at, '-infinity'))
+  GROUP BY ALL
 ),
 failures AS (
   SELECT readings.*
-  FROM readings LEFT JOIN read USING (team_id, cost_date)
-  WHERE readings.status <> 'ok' AND readings.collected_at > coalesce(read.read_at, '-infinity')
+  FROM readings LEFT JOIN read USING (team_id, endpoint, cost_date)
+  WHERE readings.status = 'failed' AND readings.collected_at > coalesce(read.read_at, '-infinity')
 )
 SELECT
-  expected.team_id, expected.cost_date, any_value(read.read_at),
+  expected.team_id, expected.endpoint, expected.cost_date, any_value(read.read_at),
   coalesce(list(DISTINCT failures.run_id) FILTER (failures.run_id IS NOT NULL), []),
   coalesce(list(DISTINCT failures.run_id) FILTER (failures.with_this_key), []),
   max(failures.collected_at) FILTER (failures.with_this_key),
   arg_max(failures.error, failures.collected_at)
 FROM expected
-LEFT JOIN read USING (team_id, cost_date)
-LEFT JOIN failures USING (team_id, cost_date)
+LEFT JOIN read USING (team_id, endpoint, cost_date)
+LEFT JOIN failures USING (team_id, endpoint, cost_date)
 WHERE failures.run_id IS NOT NULL
   OR (read.read_at IS NULL AND expected.cost_date <= $newest_missing)
-GROUP BY expected.team_id, expected.cost_date
-ORDER BY expected.team_id, expected.cost_date
+GROUP BY expected.team_id, expected.endpoint, expected.cost_date
+ORDER BY expected.team_id, expected.endpoint, expected.cost_date
 """
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A (team, day) that was never read, or whose latest reading failed.
+    """A (team, endpoint, day) that was never read, or whose latest reading failed.
 
     Attributes:
+        endpoint: As in the ledger.
         read_at: Its newest successful reading (UTC), if any.
         failed_runs: Runs that failed to read it since then.
         tries: Of these, the ones that used the key which is active now: a new key begins anew.
@@ -68,6 +81,7 @@ class Gap:
     """
 
     team_id: str
+    endpoint: str
     day: date
     read_at: datetime | None = None
     failed_runs: frozenset[str] = frozenset()
@@ -79,15 +93,16 @@ class Gap:
 def find_gaps(
     warehouse: Warehouse,
     *,
-    endpoint: str,
+    endpoints: Sequence[str],
     keys: Mapping[str, str],
     first_day: date,
     now: datetime,
 ) -> list[Gap]:
-    """Gaps of some teams, by team and day.
+    """Gaps of some teams, by team, endpoint and day.
 
-    A team is expected to be read from its first requested day, but not before ``first_day``, to
-    yesterday. A day that nobody has asked for yet is missing from twelve hours after its end on.
+    A team is expected to be read at every endpoint from its first requested day, but not before
+    ``first_day``, to yesterday; an endpoint that it does without is no gap. A day that nobody has
+    asked for yet is missing from twelve hours after its end on.
 
     Args:
         keys: Team → id of its active key.
@@ -97,22 +112,21 @@ def find_gaps(
         FinopsError: the warehouse is held by somebody else for too long.
     """
     now = now.astimezone(UTC)
-    with warehouse.writing("looking for gaps"):
-        if not raw_tables_exist(warehouse):
+    with warehouse.writing("looking for gaps"), warehouse.connect() as connection:
+        if not ledger_exists(connection):
             return []
-        with warehouse.connect() as connection:
-            found = connection.execute(
-                _GAPS,
-                {
-                    "teams": list(keys),
-                    "keys": list(keys.values()),
-                    "endpoint": endpoint,
-                    "first_day": first_day,
-                    "yesterday": now.date() - timedelta(days=1),
-                    "newest_missing": (now - _GRACE).date() - timedelta(days=1),
-                },
-            ).fetchall()
+        found = connection.execute(
+            _GAPS,
+            {
+                "teams": list(keys),
+                "keys": list(keys.values()),
+                "endpoints": list(endpoints),
+                "first_day": first_day,
+                "yesterday": now.date() - timedelta(days=1),
+                "newest_missing": (now - _GRACE).date() - timedelta(days=1),
+            },
+        ).fetchall()
     return [
-        Gap(team, day, read_at, frozenset(failed), frozenset(tries), tried_at, error)
-        for team, day, read_at, failed, tries, tried_at, error in found
+        Gap(team, endpoint, day, read_at, frozenset(failed), frozenset(tries), tried_at, error)
+        for team, endpoint, day, read_at, failed, tries, tried_at, error in found
     ]

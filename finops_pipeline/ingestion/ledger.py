@@ -11,22 +11,24 @@ import duckdb
 from finops_pipeline.ingestion.outcome import BucketOutcome, Status
 
 _KNOWN_BUCKETS = """
-SELECT team_id, cost_date, content_hash, query_signature, revision_id
+SELECT team_id, endpoint, cost_date, content_hash, query_signature, revision_id
 FROM raw.collections
-WHERE endpoint = $endpoint AND status = 'ok'
+WHERE endpoint IN (SELECT unnest($endpoints)) AND status = 'ok'
   AND team_id IN (SELECT unnest($teams)) AND cost_date BETWEEN $start AND $end
   AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 QUALIFY row_number() OVER (
-  PARTITION BY team_id, cost_date ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
+  PARTITION BY team_id, endpoint, cost_date
+  ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
 ) = 1
 """
 
 _USUAL_BUCKETS = """
-SELECT team_id, quantile_disc(row_count, 0.9)
+SELECT team_id, endpoint, quantile_disc(row_count, 0.9)
 FROM raw.collections
-WHERE endpoint = $endpoint AND status = 'ok' AND team_id IN (SELECT unnest($teams))
+WHERE endpoint IN (SELECT unnest($endpoints)) AND status = 'ok'
+  AND team_id IN (SELECT unnest($teams))
   AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
-GROUP BY team_id
+GROUP BY ALL
 """
 
 _KNOWN_PROJECTS = """
@@ -40,18 +42,20 @@ QUALIFY row_number() OVER (
 """
 
 _READ_BY_RUNS = """
-SELECT team_id, cost_date, row_count, currency, cost
+SELECT team_id, endpoint, cost_date, status, row_count, currency, cost
 FROM raw.collections
-WHERE endpoint = $endpoint AND status = 'ok' AND run_id IN (SELECT unnest($runs))
+WHERE endpoint IN (SELECT unnest($endpoints)) AND status IN ('ok', 'unsupported')
+  AND run_id IN (SELECT unnest($runs))
   AND team_id IN (SELECT unnest($teams)) AND cost_date BETWEEN $start AND $end
   AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 QUALIFY row_number() OVER (
-  PARTITION BY team_id, cost_date ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
+  PARTITION BY team_id, endpoint, cost_date
+  ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
 ) = 1
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class KnownContent:
     """The content of a bucket at its newest successful reading, and the revision that holds it."""
 
@@ -68,14 +72,14 @@ class Ledger:
     that it read, and the newest reading wins whatever landed in between.
 
     Attributes:
-        content: Per (team, day).
-        rows_per_bucket: Rows that nine of ten buckets of the team do not exceed; one day of many
-            rows must not make every later page small.
+        content: Per (team, endpoint, day).
+        rows_per_bucket: (team, endpoint) → rows that nine of ten buckets do not exceed; one day
+            of many rows must not make every later page small.
         project_names: (team, key fingerprint, OpenAI project) → (name, status).
     """
 
-    content: dict[tuple[str, date], KnownContent] = field(default_factory=dict)
-    rows_per_bucket: dict[str, int] = field(default_factory=dict)
+    content: dict[tuple[str, str, date], KnownContent] = field(default_factory=dict)
+    rows_per_bucket: dict[tuple[str, str], int] = field(default_factory=dict)
     project_names: dict[tuple[str, str, str], tuple[str | None, str | None]] = field(
         default_factory=dict
     )
@@ -83,23 +87,26 @@ class Ledger:
 
 def read_ledger(
     connection: duckdb.DuckDBPyConnection,
-    endpoint: str,
+    endpoints: Sequence[str],
     teams: Sequence[str],
     start: date,
     end: date,
 ) -> Ledger:
     """Read what is known of ``teams`` from ``start`` to ``end``, both inclusive (UTC days)."""
     scope = {"teams": list(teams)}
-    bucket_scope = {**scope, "endpoint": endpoint}
+    bucket_scope = {**scope, "endpoints": list(endpoints)}
     window = {**bucket_scope, "start": start, "end": end}
     return Ledger(
         content={
-            (team, day): KnownContent(content_hash, signature, revision)
-            for team, day, content_hash, signature, revision in connection.execute(
+            (team, endpoint, day): KnownContent(content_hash, signature, revision)
+            for team, endpoint, day, content_hash, signature, revision in connection.execute(
                 _KNOWN_BUCKETS, window
             ).fetchall()
         },
-        rows_per_bucket=dict(connection.execute(_USUAL_BUCKETS, bucket_scope).fetchall()),
+        rows_per_bucket={
+            (team, endpoint): rows
+            for team, endpoint, rows in connection.execute(_USUAL_BUCKETS, bucket_scope).fetchall()
+        },
         project_names={
             (team, fingerprint, project): (name, status)
             for team, fingerprint, project, name, status in connection.execute(
@@ -111,15 +118,18 @@ def read_ledger(
 
 def read_by_runs(
     connection: duckdb.DuckDBPyConnection,
-    endpoint: str,
+    endpoints: Sequence[str],
     teams: Sequence[str],
     start: date,
     end: date,
     runs: Sequence[str],
 ) -> list[BucketOutcome]:
-    """What ``runs`` read successfully and completely landed; ``end`` is inclusive (UTC days)."""
+    """What ``runs`` read, or found unsupported, and landed completely.
+
+    ``start`` and ``end`` are UTC days, both inclusive.
+    """
     scope = {
-        "endpoint": endpoint,
+        "endpoints": list(endpoints),
         "teams": list(teams),
         "start": start,
         "end": end,
@@ -128,12 +138,13 @@ def read_by_runs(
     return [
         BucketOutcome(
             team,
+            endpoint,
             day,
-            Status.OK,
-            row_count,
+            Status(status),
+            row_count or 0,
             costs=((currency, cost),) if currency is not None else (),
         )
-        for team, day, row_count, currency, cost in connection.execute(
+        for team, endpoint, day, status, row_count, currency, cost in connection.execute(
             _READ_BY_RUNS, scope
         ).fetchall()
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from finops_pipeline.ingestion.loading import raw_tables_exist
+from finops_pipeline.ingestion.loading import ledger_exists, raw_tables
 from finops_pipeline.ingestion.tables import RAW_TABLES
 from finops_pipeline.warehouse.warehouse import RAW_SCHEMA, Warehouse
 
@@ -27,12 +27,12 @@ def delete_incomplete_loads(
         FinopsError: the warehouse is held by somebody else for too long.
     """
     with warehouse.writing("deleting incomplete loads"):
-        if not raw_tables_exist(warehouse):
-            return dict.fromkeys(RAW_TABLES, 0)
+        found = dict.fromkeys(RAW_TABLES, 0)
         with warehouse.connect() as connection:
-            found = {}
+            if not ledger_exists(connection):
+                return found
             connection.begin()
-            for table in RAW_TABLES:
+            for table in RAW_TABLES.keys() & raw_tables(connection):
                 rows = f"FROM {RAW_SCHEMA}.{table} WHERE {_INCOMPLETE}"
                 ((found[table],),) = connection.execute(
                     f"SELECT count(*) {rows}", {"before": before}

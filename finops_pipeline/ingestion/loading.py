@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
 
-from finops_pipeline.ingestion.reading import Batch
+from finops_pipeline.ingestion.batches import Batch
+from finops_pipeline.ingestion.pseudonyms import remember
 from finops_pipeline.ingestion.tables import RAW_TABLES
 from finops_pipeline.warehouse.warehouse import RAW_SCHEMA, Warehouse
 
@@ -56,10 +58,18 @@ class Loader:
         warehouse: Gives destination and lock.
         folder: A folder of this run's own: two runs that shared one would delete each other's
             files.
+        erased: Gives the pseudonyms of erased users as known at the moment.
     """
 
-    def __init__(self, warehouse: Warehouse, folder: Path) -> None:
+    def __init__(
+        self,
+        warehouse: Warehouse,
+        folder: Path,
+        *,
+        erased: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
         self._warehouse = warehouse
+        self._erased = erased
         self._pipeline = dlt.pipeline(
             _PIPELINE,
             pipelines_dir=str(folder),
@@ -70,17 +80,27 @@ class Loader:
     def load(self, batches: Iterable[Batch]) -> None:
         """Write ``batches`` as one load: all of it becomes visible at its end, or nothing.
 
-        The warehouse is locked only after the last batch has arrived.
+        The warehouse is locked only after the last batch has arrived. Users come first and from
+        memory: a file of theirs in between could be left behind.
 
         Raises:
             FinopsError: the warehouse is held for too long by somebody else.
         """
+        users: dict[str, str] = {}
+
+        def noting_users() -> Iterator[Batch]:
+            for batch in batches:
+                users.update(batch.users)
+                yield batch
+
         try:
-            self._pipeline.extract(openai_admin(batches))
+            self._pipeline.extract(openai_admin(noting_users()))
             self._pipeline.normalize()
             with self._warehouse.writing("loading raw tables"):
-                with self._warehouse.connect():
-                    pass  # waits until no foreign client holds the file; dlt opens it itself
+                # Waits until no foreign client holds the file; dlt opens it itself.
+                with self._warehouse.connect() as connection:
+                    if users:
+                        remember(connection, users, self._erased())
                 self._pipeline.load().raise_on_failed_jobs()
         except PipelineStepFailed as failed:
             # To dlt an interrupt, which is no Exception, is a step that failed; to whoever sent it
@@ -90,21 +110,24 @@ class Loader:
             raise
 
 
-def raw_tables_exist(warehouse: Warehouse) -> bool:
-    """Whether a load has ever created the raw tables. Only while writing."""
-    with warehouse.connect() as connection:
-        found = connection.execute(
-            "SELECT count(*) FROM information_schema.tables "
-            "WHERE table_schema = $schema AND table_name IN (SELECT unnest($names))",
-            {"schema": RAW_SCHEMA, "names": [*RAW_TABLES, "_dlt_loads"]},
-        ).fetchall()
-    return bool(found[0][0] == len(RAW_TABLES) + 1)
+def raw_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The raw tables that there are. Until the first load these are none."""
+    found = connection.execute(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = $schema",
+        {"schema": RAW_SCHEMA},
+    ).fetchall()
+    return {name for (name,) in found}
+
+
+def ledger_exists(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether anything was ever loaded."""
+    return raw_tables(connection) >= {"collections", "openai_projects", "_dlt_loads"}
 
 
 def create_raw_tables(warehouse: Warehouse) -> None:
-    """Create the raw tables, empty and typed, in a warehouse that has none yet."""
-    with warehouse.writing("looking for raw tables"):
-        if raw_tables_exist(warehouse):
+    """Create the raw tables that the warehouse has not yet, empty and typed."""
+    with warehouse.writing("looking for raw tables"), warehouse.connect() as connection:
+        if raw_tables(connection) >= {*RAW_TABLES, "_dlt_loads"}:
             return
     with warehouse.scratch_folder() as folder:
         Loader(warehouse, folder).load([])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal, localcontext
@@ -15,19 +15,23 @@ class Status(StrEnum):
 
     OK = "ok"
     FAILED = "failed"
+    UNSUPPORTED = "unsupported"
+    """The organization does without this endpoint: a gap on record, and no failure."""
 
 
 @dataclass(frozen=True)
 class BucketOutcome:
-    """One reading of a (team, day) bucket.
+    """One reading of a (team, endpoint, day) bucket.
 
     Attributes:
+        endpoint: As in the ledger.
         changed: The content is new for this bucket, so its rows landed.
         costs: Sum of the amounts per currency (upper-case ISO 4217).
-        error: Why the reading failed; names team and day or page.
+        error: Why the day was not read; names team and day or page.
     """
 
     team_id: str
+    endpoint: str
     day: date
     status: Status
     row_count: int = 0
@@ -43,13 +47,13 @@ class TeamOutcome:
     Attributes:
         calls: HTTP requests, retries included.
         seconds: From the first request to the last bucket.
-        error: The reason of the first failed day, or none.
+        errors: Endpoint → why days of it failed, in the order in which they did.
     """
 
     team_id: str
     calls: int
     seconds: float
-    error: str | None
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -70,16 +74,23 @@ class Collection:
     rows_landed: int = 0
     loads: int = 0
 
-    def by_day(self) -> dict[date, list[BucketOutcome]]:
-        days: dict[date, list[BucketOutcome]] = defaultdict(list)
-        for bucket in self.buckets:
-            days[bucket.day].append(bucket)
-        return days
-
     @property
     def failed_teams(self) -> dict[str, str]:
         """Team → why, for every team with a day that failed."""
-        return {team.team_id: team.error for team in self.teams if team.error is not None}
+        return self.failed_at(None)
+
+    def failed_at(self, endpoints: Container[str] | None) -> dict[str, str]:
+        """Team → why, for every team that failed at one of these endpoints; None: at any."""
+        found = {}
+        for team in self.teams:
+            errors = {
+                endpoint: error
+                for endpoint, error in team.errors.items()
+                if endpoints is None or endpoint in endpoints
+            }
+            if errors:
+                found[team.team_id] = _in_one(errors)
+        return found
 
     @property
     def calls(self) -> int:
@@ -92,7 +103,7 @@ class Progress:
 
     Attributes:
         teams / teams_done: Teams to read, and read to their end.
-        buckets / buckets_done: (team, day) buckets to read, and read or failed.
+        buckets / buckets_done: (team, endpoint, day) buckets to read, and read or failed.
         buckets_before: Of those done, read by a run that this one resumes.
         rows: New rows so far.
         loads: Loads made visible so far.
@@ -115,12 +126,18 @@ class Progress:
         return self.seconds / read * (self.buckets - self.buckets_done) if read else None
 
 
+def _in_one(errors: Mapping[str, str]) -> str:
+    """The first error, and how many endpoints failed for another reason."""
+    first, *others = dict.fromkeys(errors.values())
+    return f"{first} ({len(others)} more errors, see raw.collections)" if others else first
+
+
 def in_words(progress: Progress) -> str:
     """One line for a log."""
     left = progress.seconds_left
     return (
         f"{progress.teams_done} of {progress.teams} teams, {progress.buckets_done} of "
-        f"{progress.buckets} team-days, {progress.rows} new rows in {progress.seconds:.0f} s"
+        f"{progress.buckets} buckets, {progress.rows} new rows in {progress.seconds:.0f} s"
         + (f"; about {left:.0f} s to go." if left else ".")
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from finops_pipeline.openai_admin import COSTS_SCHEMA
+from finops_pipeline.openai_admin import COSTS_SCHEMA, USAGE_SCHEMA
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(38, 18)
@@ -37,7 +37,8 @@ COLLECTIONS = pa.schema(
 """The ledger: one row per reading of a (team, endpoint, day) bucket.
 
 ``cost`` is the sum of the bucket's amounts, 0 for an empty bucket, null where the reading failed
-or found several currencies. ``organization_id`` is what this very answer named, if it did.
+or found several currencies, and for usage. ``organization_id`` is what this very answer named, if
+it did.
 """
 
 COSTS = pa.schema(
@@ -49,6 +50,20 @@ COSTS = pa.schema(
     ]
 )
 """The rows of each revision, as they came; duplicates are added up later."""
+
+USAGE = pa.schema(
+    [
+        pa.field("revision_id", pa.string(), nullable=False),
+        pa.field("team_id", pa.string(), nullable=False),
+        pa.field("cost_date", pa.date32(), nullable=False),
+        pa.field("endpoint", pa.string(), nullable=False),
+        *USAGE_SCHEMA,
+    ]
+)
+"""The rows of each revision of all usage endpoints; ``user_id`` is a pseudonym.
+
+What an endpoint is not grouped by and does not measure is null.
+"""
 
 OPENAI_PROJECTS = pa.schema(
     [
@@ -64,4 +79,9 @@ OPENAI_PROJECTS = pa.schema(
 )
 """OpenAI's own project names, appended when new or changed."""
 
-RAW_TABLES = {"costs": COSTS, "collections": COLLECTIONS, "openai_projects": OPENAI_PROJECTS}
+RAW_TABLES = {
+    "costs": COSTS,
+    "usage": USAGE,
+    "collections": COLLECTIONS,
+    "openai_projects": OPENAI_PROJECTS,
+}

@@ -144,6 +144,8 @@ def decode_usage(results: Raw, day: date) -> tuple[pa.RecordBatch, tuple[str, ..
 
     def column(field: pa.Field) -> pa.Array:
         values = [getattr(row, field.name) for row in rows]
+        if all(value is None for value in values):  # most columns of most endpoints
+            return pa.nulls(len(rows), field.type)
         if field.type != QUANTITY:
             return pa.array(values, field.type)
         return decimals(values, QUANTITY, partial(named, field.name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dagster as dg
 
-from finops_pipeline.orchestration.costs import build_costs_asset
 from finops_pipeline.orchestration.housekeeping import build_housekeeping_job
 from finops_pipeline.orchestration.jobs import build_after_collecting, build_job, collect_job
 from finops_pipeline.orchestration.marts import (
@@ -13,6 +12,8 @@ from finops_pipeline.orchestration.marts import (
     registry_asset,
 )
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.prices import build_price_checks, prices_asset
+from finops_pipeline.orchestration.raw import build_raw_assets
 from finops_pipeline.orchestration.repair import build_repair_sensor
 from finops_pipeline.orchestration.schedules import build_schedules
 
@@ -32,11 +33,13 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
     by_itself = pipeline.settings.schedules_enabled
     return dg.Definitions(
         assets=[
-            build_costs_asset(pipeline),
+            build_raw_assets(pipeline),
             registry_asset(),
+            prices_asset(),
             models,
             build_published_asset(pipeline, models),
         ],
+        asset_checks=[build_price_checks(pipeline)],
         jobs=[collect_job(), build_job(), build_housekeeping_job(pipeline)],
         schedules=build_schedules(
             pipeline,

@@ -1,4 +1,4 @@
-"""Whether every expected (team, day) was read, by the ledger; a check of the raw costs."""
+"""Whether every expected (team, endpoint, day) was read, by the ledger; a check of raw data."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import dagster as dg
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion.days import ranges
+from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
 from finops_pipeline.ingestion.gaps import Gap, find_gaps
-from finops_pipeline.ingestion.reading import ENDPOINT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.registry import Registry
 from finops_pipeline.warehouse.warehouse import Warehouse
@@ -39,7 +39,7 @@ def current_gaps(pipeline: Pipeline, warehouse: Warehouse, registry: Registry) -
         return []
     return find_gaps(
         warehouse,
-        endpoint=ENDPOINT,
+        endpoints=ENDPOINT_NAMES,
         keys={team.team_id: team.key.key_id for team in teams if team.key is not None},
         first_day=pipeline.settings.start_date,
         now=pipeline.now(),
@@ -54,9 +54,9 @@ def verdict(gaps: Sequence[Gap]) -> dict[str, Any]:
     else:
         teams = sorted({gap.team_id for gap in given_up or gaps})
         text = (
-            f"{len(given_up)} team-days failed {TRIES} times and are given up"
+            f"{len(given_up)} buckets failed {TRIES} times and are given up"
             if given_up
-            else f"{len(gaps)} team-days are missing or failed"
+            else f"{len(gaps)} buckets are missing or failed"
         ) + f", of {', '.join(teams)}. The newest error: {_newest_error(given_up or gaps)}"
     return {
         "passed": not gaps,
@@ -73,18 +73,22 @@ def _newest_error(gaps: Sequence[Gap]) -> str:
     return str(max(failed, key=lambda gap: (gap.tried_at is not None, gap.tried_at)).error)
 
 
+def _kind(gap: Gap) -> tuple[str, str, int, str]:
+    return gap.team_id, gap.endpoint, len(gap.tries), gap.error or ""
+
+
 def _table(gaps: Sequence[Gap]) -> dg.TableMetadataValue:
-    """One line per team and contiguous days that failed equally often for one reason."""
+    """One line per team, endpoint and contiguous days that failed equally often for one reason."""
     records = []
-    for (team, tries, error), alike in groupby(
-        sorted(gaps, key=lambda gap: (gap.team_id, len(gap.tries), gap.error or "", gap.day)),
-        key=lambda gap: (gap.team_id, len(gap.tries), gap.error),
+    for (team, endpoint, tries, error), alike in groupby(
+        sorted(gaps, key=lambda gap: (*_kind(gap), gap.day)), key=_kind
     ):
         for first, last in ranges([gap.day for gap in alike]):
             records.append(
                 dg.TableRecord(
                     {
                         "team_id": team,
+                        "endpoint": endpoint,
                         "first_day": first.isoformat(),
                         "last_day": last.isoformat(),
                         "failed_tries": tries,
@@ -98,6 +102,7 @@ def _table(gaps: Sequence[Gap]) -> dg.TableMetadataValue:
         schema=dg.TableSchema(
             [
                 dg.TableColumn("team_id", "string"),
+                dg.TableColumn("endpoint", "string"),
                 dg.TableColumn("first_day", "string"),
                 dg.TableColumn("last_day", "string"),
                 dg.TableColumn("failed_tries", "int"),

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import dagster as dg
 
-from finops_pipeline.orchestration.costs import COSTS_KEY
+from finops_pipeline.orchestration.asset_keys import (
+    COSTS_KEY,
+    PRICES_KEY,
+    PUBLISHED_KEY,
+    USAGE_KEY,
+)
 from finops_pipeline.orchestration.instance import fail_dead_runs
 
 COLLECT = "collect"
 HOUSEKEEPING = "housekeeping"
 BUILD = "build"
-PUBLISHED_KEY = dg.AssetKey(["published_marts"])
 BUILT_AT = "built_at"
 """Metadata of the published file: when its build began."""
 
@@ -33,11 +37,11 @@ def built_assets() -> dg.AssetSelection:
 
 
 def collect_job() -> dg.UnresolvedAssetJobDefinition:
-    """Raw costs of a range of days."""
+    """Raw costs and usage of a range of days."""
     return dg.define_asset_job(
         COLLECT,
-        selection=dg.AssetSelection.assets(COSTS_KEY),
-        description="Read costs from OpenAI for a range of days, all teams or some.",
+        selection=dg.AssetSelection.assets(COSTS_KEY, USAGE_KEY),
+        description="Read costs and usage from OpenAI for a range of days, all teams or some.",
     )
 
 
@@ -45,7 +49,7 @@ def build_job() -> dg.UnresolvedAssetJobDefinition:
     """Models, tests and the published file."""
     return dg.define_asset_job(
         BUILD,
-        selection=built_assets(),
+        selection=built_assets() | dg.AssetSelection.checks_for_assets(PRICES_KEY),
         description="Build and test the marts from what has landed, and publish them.",
     )
 
@@ -62,7 +66,7 @@ def build_after_collecting(
     """Build once after anything landed, whichever job, backfill or process landed it.
 
     No automation condition, because those decide asset by asset: the models of the registry
-    depend on no costs and were left out, and a build of some models publishes nothing. They also
+    depend on no raw data and were left out, and a build of some models publishes nothing. They also
     took a landing in mid-build for built.
     """
     instance = context.instance
@@ -81,8 +85,10 @@ def build_after_collecting(
 
 def _newest_landing(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
     """The newest day that was read, or that was read for no team: marts show that as well."""
-    observed = instance.fetch_observations(COSTS_KEY, limit=1).records
-    found = [record for record in (_newest(instance, COSTS_KEY), *observed) if record is not None]
+    found: list[dg.EventLogRecord] = []
+    for key in (COSTS_KEY, USAGE_KEY):
+        found += instance.fetch_materializations(key, limit=1).records
+        found += instance.fetch_observations(key, limit=1).records
     return max(found, key=lambda record: record.storage_id, default=None)
 
 

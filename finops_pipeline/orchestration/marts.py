@@ -14,27 +14,38 @@ from dagster_dbt import (
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.loading import create_raw_tables
+from finops_pipeline.ingestion.price_tables import land_prices
 from finops_pipeline.ingestion.registry_tables import land_registry
-from finops_pipeline.orchestration.costs import COSTS_KEY
+from finops_pipeline.orchestration.asset_keys import (
+    COSTS_KEY,
+    PRICES_KEY,
+    PUBLISHED_KEY,
+    REGISTRY_KEY,
+    USAGE_KEY,
+)
 from finops_pipeline.orchestration.instance import process_tags
-from finops_pipeline.orchestration.jobs import BUILT_AT, PUBLISHED_KEY
+from finops_pipeline.orchestration.jobs import BUILT_AT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
 from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
 
-REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
-
-_REGISTRY_TABLES = frozenset(
-    {
-        "teams",
-        "team_attributes",
-        "projects",
-        "project_attributes",
-        "project_ownership",
-        "keys",
-        "build_settings",
-    }
+_REGISTRY_TABLES = (
+    "teams",
+    "team_attributes",
+    "projects",
+    "project_attributes",
+    "project_ownership",
+    "keys",
+    "build_settings",
 )
+_ASSET_OF_TABLE = {
+    "usage": USAGE_KEY,
+    "model_prices": PRICES_KEY,
+    "model_names": PRICES_KEY,
+    "service_tiers": PRICES_KEY,
+    **dict.fromkeys(_REGISTRY_TABLES, REGISTRY_KEY),
+}
+"""Raw tables → the asset that lands them; the others come with the costs."""
 _SENTENCES = {
     "unique": "No two rows have the same {column_name}.",
     "not_null": "{column_name} is never null.",
@@ -58,9 +69,7 @@ class Translator(DagsterDbtTranslator):
         spec = super().get_asset_spec(manifest, unique_id, project)
         if unique_id.startswith("source."):
             name = manifest["sources"][unique_id]["name"]
-            return spec.replace_attributes(
-                key=REGISTRY_KEY if name in _REGISTRY_TABLES else COSTS_KEY
-            )
+            return spec.replace_attributes(key=_ASSET_OF_TABLE.get(name, COSTS_KEY))
         layer = manifest["nodes"][unique_id]["fqn"][1]
         return spec.replace_attributes(
             key=dg.AssetKey([layer, spec.key.path[-1]]),
@@ -138,6 +147,12 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                     run_id=context.run.run_id,
                     built_at=built_at,
                 )
+                prices = land_prices(
+                    pipeline.warehouse,
+                    pipeline.settings.price_file,
+                    run_id=context.run.run_id,
+                    landed_at=built_at,
+                )
                 publishing.start_building(pipeline.warehouse.marts_path)
                 results = pipeline.dbt.build(names, on_node=pipeline.on_node)
                 failures = [result for result in results if result.status not in _PASSED]
@@ -146,6 +161,12 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log_event(dg.AssetMaterialization(REGISTRY_KEY, metadata=landed))
+        context.log_event(
+            dg.AssetMaterialization(
+                PRICES_KEY,
+                metadata={**prices.rows, "version": prices.version, "is_new": prices.is_new},
+            )
+        )
         yield from _events(context, results)
         if failures:
             raise dg.Failure(_explained(failures), allow_retries=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,10 +15,10 @@ from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.days import ranges
 from finops_pipeline.ingestion.gaps import Gap
 from finops_pipeline.orchestration.completeness import EVERY_DAY, TRIES, current_gaps, verdict
-from finops_pipeline.orchestration.costs import COSTS_KEY, COSTS_OP
 from finops_pipeline.orchestration.instance import fail_dead_runs
 from finops_pipeline.orchestration.jobs import BUILD, COLLECT, UNDER_WAY
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.raw import ENDPOINTS_OF, OPENAI_OP
 from finops_pipeline.orchestration.resuming import (
     RANGE_END_TAG,
     RANGE_START_TAG,
@@ -51,9 +52,9 @@ def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> d
         default_status=status,
         minimum_interval_seconds=300,
         description=(
-            "Reads (team, day) buckets that are missing or failed: at once, then after 1, 2, 4 "
-            f"and 8 hours. After {TRIES} failed tries it stops, and the check {EVERY_DAY} of "
-            "raw/costs says so as an error."
+            "Reads (team, endpoint, day) buckets that are missing or failed: at once, then after "
+            f"1, 2, 4 and 8 hours. After {TRIES} failed tries it stops, and the check {EVERY_DAY} "
+            "of raw/costs or raw/usage says so as an error."
         ),
     )
     def repair_gaps(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -76,16 +77,25 @@ def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> d
             return dg.SkipReason(str(error))
         gaps = with_lost_runs(gaps, instance, now)
         repairs = plan(gaps, now)
-        judged = verdict(gaps)
-        digest = hashlib.sha256(repr(judged).encode()).hexdigest()
+        judged = {
+            key: verdict([gap for gap in gaps if gap.endpoint in {each.name for each in endpoints}])
+            for key, endpoints in ENDPOINTS_OF.items()
+        }
+        digests = {
+            key.to_user_string(): hashlib.sha256(repr(each).encode()).hexdigest()
+            for key, each in judged.items()
+        }
+        said = json.loads(context.cursor) if context.cursor else {}
         return dg.SensorResult(
             run_requests=[_request(repair) for repair in repairs],
-            skip_reason=None if repairs else dg.SkipReason(judged["description"]),
+            skip_reason=None if repairs else dg.SkipReason(verdict(gaps)["description"]),
             # Said again only when it has changed.
-            asset_events=[]
-            if context.cursor == digest
-            else [dg.AssetCheckEvaluation(asset_key=COSTS_KEY, check_name=EVERY_DAY, **judged)],
-            cursor=digest,
+            asset_events=[
+                dg.AssetCheckEvaluation(asset_key=key, check_name=EVERY_DAY, **each)
+                for key, each in judged.items()
+                if said.get(key.to_user_string()) != digests[key.to_user_string()]
+            ],
+            cursor=json.dumps(digests),
         )
 
     return repair_gaps
@@ -93,10 +103,10 @@ def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> d
 
 def plan(gaps: Iterable[Gap], now: datetime) -> list[Repair]:
     """The runs that read exactly the gaps whose turn it is; teams with equal days share one."""
-    days: dict[str, list[date]] = defaultdict(list)
+    days: dict[str, set[date]] = defaultdict(set)
     for gap in gaps:
         if _is_due(gap, now):
-            days[gap.team_id].append(gap.day)
+            days[gap.team_id].add(gap.day)
     teams: dict[tuple[date, date], list[str]] = defaultdict(list)
     for team, missing in sorted(days.items()):
         for stretch in ranges(sorted(missing)):
@@ -126,7 +136,7 @@ def with_lost_runs(gaps: Sequence[Gap], instance: dg.DagsterInstance, now: datet
     for record in instance.get_run_records(wanted):
         run = record.dagster_run
         days = (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG])
-        teams = teams_of(run, COSTS_OP)
+        teams = teams_of(run, OPENAI_OP)
         lost.append((run.run_id, days, teams, record.update_timestamp))
     counted = []
     for gap in gaps:
@@ -149,6 +159,6 @@ def with_lost_runs(gaps: Sequence[Gap], instance: dg.DagsterInstance, now: datet
 
 def _request(repair: Repair) -> dg.RunRequest:
     return dg.RunRequest(
-        run_config={"ops": {COSTS_OP: {"config": {"teams": list(repair.teams)}}}},
+        run_config={"ops": {OPENAI_OP: {"config": {"teams": list(repair.teams)}}}},
         tags={**range_tags(repair.start, repair.end), **_REPAIR_TAG},
     )

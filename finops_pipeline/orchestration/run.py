@@ -11,10 +11,10 @@ import dagster as dg
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.outcome import Collection
 from finops_pipeline.orchestration.build import build_definitions
-from finops_pipeline.orchestration.costs import COSTS_OP
 from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.jobs import BUILD, COLLECT
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.raw import OPENAI_OP
 from finops_pipeline.orchestration.resuming import Resumption, newest_broken_off, range_tags
 
 
@@ -59,7 +59,7 @@ class Runner:
             KeyboardInterrupt: it was interrupted; what has landed stays.
         """
         self._collections.clear()
-        config = {"ops": {COSTS_OP: {"config": {"teams": list(teams)}}}}
+        config = {"ops": {OPENAI_OP: {"config": {"teams": list(teams)}}}}
         result = self._execute(
             COLLECT,
             config,
@@ -75,7 +75,7 @@ class Runner:
         Raises:
             UsageError: there is nothing.
         """
-        return newest_broken_off(self._instance, job=COLLECT, op=COSTS_OP)
+        return newest_broken_off(self._instance, job=COLLECT, op=OPENAI_OP)
 
     def build(self) -> None:
         """Run the job ``build``: models, tests, publishing.

@@ -10,13 +10,14 @@ import dagster as dg
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.days import joined, last_days, previous_month
 from finops_pipeline.ingestion.due import due_days
-from finops_pipeline.ingestion.reading import ENDPOINT
+from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
 from finops_pipeline.orchestration.jobs import COLLECT, HOUSEKEEPING
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.resuming import range_tags
 
 LONGEST_PAGE_DAYS = 180
-"""As far back as one call a team reaches: OpenAI's largest page."""
+"""As far back as one call of costs a team reaches: OpenAI's largest page. Usage takes six an
+endpoint."""
 
 _RUNS_AT_ONCE = 4
 """Each is a process. A few days more that are read again cost no call."""
@@ -59,8 +60,8 @@ def build_schedules(
         execution_timezone="UTC",
         default_status=status,
         description=(
-            f"Reads the last {LONGEST_PAGE_DAYS} days again, one call a team: OpenAI does not "
-            "say how long it goes on changing a day."
+            f"Reads the last {LONGEST_PAGE_DAYS} days again: OpenAI does not say how long it goes "
+            "on changing a day."
         ),
     )
     def weekly() -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -88,7 +89,7 @@ def _due(pipeline: Pipeline, context: dg.ScheduleEvaluationContext) -> list[tupl
     try:
         due = due_days(
             pipeline.warehouse.with_patience(_PATIENCE_SECONDS),
-            endpoint=ENDPOINT,
+            endpoints=ENDPOINT_NAMES,
             teams=teams,
             first_day=settings.start_date,
             yesterday=yesterday,

@@ -20,7 +20,7 @@ from finops_pipeline.settings import Settings
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 """The newest migration, kept here so that opening an up-to-date registry needs no Alembic."""
 
 _WRITING = "finops_writing"

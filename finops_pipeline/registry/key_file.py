@@ -123,8 +123,8 @@ class LocalKeyFile:
         return FinopsError(
             f"The key file {self.path} is missing, and without it the stored API keys do not open.",
             "Restore it from its backup, or point FINOPS_KEY_FILE at it; if it is gone for good, "
-            "run `finops key deactivate TEAM` for every team that has a key, and register the keys "
-            "again.",
+            "end every stored key with `finops key deactivate`, also those of single projects, and "
+            "register the keys again.",
         )
 
 

@@ -10,8 +10,8 @@ from dataclasses import fields
 from functools import partial
 from threading import Lock
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, undefer_group
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.registry import envelope
@@ -101,9 +101,8 @@ class Keys(Audited):
                 raise _no_team(session)
             keys = {
                 row.team_id: self._team_key(row)
-                for row in session.scalars(
-                    select(KeyRow).where(KeyRow.key_type == ADMIN, KeyRow.is_active)
-                )
+                # At once for all teams, where it would be a question more for each.
+                for row in session.scalars(_active(ADMIN).options(undefer_group("ciphertext")))
             }
             return [CollectableTeam(team_id, keys.get(team_id)) for team_id in found]
 
@@ -143,8 +142,11 @@ def active_row(session: Session, context: KeyContext) -> KeyRow | None:
         if context.project_id is None
         else KeyRow.project_id == context.project_id
     )
-    query = select(KeyRow).where(place, KeyRow.key_type == context.key_type, KeyRow.is_active)
-    return session.scalar(query)
+    return session.scalar(_active(context.key_type).where(place))
+
+
+def _active(key_type: str) -> Select[KeyRow]:
+    return select(KeyRow).where(KeyRow.key_type == key_type, KeyRow.is_active)
 
 
 def status(row: KeyRow) -> KeyStatus:

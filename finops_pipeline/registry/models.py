@@ -227,6 +227,30 @@ class KeyRow(Base):
     deactivated_at: Mapped[datetime | None]
 
 
+class PseudonymKeyRow(Base):
+    """The encrypted key of user pseudonyms, in the only row."""
+
+    __tablename__ = "pseudonym_keys"
+    __table_args__ = (CheckConstraint("pseudonym_key_id = 1", name="one_row"),)
+
+    pseudonym_key_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    encrypted_key: Mapped[bytes]
+    encrypted_data_key: Mapped[bytes]
+    iv: Mapped[bytes]
+    wrapped_by: Mapped[str]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class ErasedUserRow(Base):
+    """A pseudonym of which nobody may be told any more who is behind it."""
+
+    __tablename__ = "erased_users"
+
+    user_pseudonym: Mapped[str] = mapped_column(primary_key=True)
+    erased_at: Mapped[datetime]
+
+
 class AuditRow(Base):
     """An entry of the audit log; triggers refuse to change or delete one."""
 

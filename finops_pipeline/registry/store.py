@@ -12,6 +12,7 @@ from finops_pipeline.registry.envelope import KeyWrapper, api_host
 from finops_pipeline.registry.key_changes import KeyChanges
 from finops_pipeline.registry.moves import Moves
 from finops_pipeline.registry.projects import Projects
+from finops_pipeline.registry.pseudonyms import UserPseudonyms
 from finops_pipeline.registry.records import Actor, RegistrySnapshot
 from finops_pipeline.registry.snapshot import take_snapshot
 from finops_pipeline.registry.teams import Teams
@@ -19,7 +20,7 @@ from finops_pipeline.registry.wrappers import Wrappers
 from finops_pipeline.settings import Settings
 
 
-class Registry(Teams, Projects, Moves, KeyChanges, Documents):
+class Registry(Teams, Projects, Moves, KeyChanges, Documents, UserPseudonyms):
     """Every change is one transaction; usable from several threads and processes at once.
 
     A context manager: leaving it closes the database and forgets every data key.

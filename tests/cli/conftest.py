@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from finops_pipeline.cli.main import main
 from finops_pipeline.errors import FinopsError
+from finops_pipeline.simulator import SimulatedServer
+from tests.cli.openai import SCENARIO
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,13 @@ def command(data: Path) -> Command:
         return Outcome(result.stdout, result.stderr, result.exit_code, None)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def openai() -> Iterator[SimulatedServer]:
+    """The simulated OpenAI of the module's commands, which point at it themselves."""
+    with SimulatedServer(SCENARIO) as server:
+        yield server
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -26,13 +28,28 @@ def command(command: Command) -> Command:
     return command
 
 
-def test_the_table_says_what_changed_newest_last(command: Command) -> None:
+def test_the_listing_says_what_changed_newest_last(command: Command) -> None:
     table = command(audit.app).stdout
 
     assert table.index("team.add") < table.index("team.set") < table.index("refused")
     assert "cost_center: CC-1 → CC-2, effective: 2026-03-01" in table
     assert "Ann [Example]" in table
     assert "Team 'web' is already registered" in table
+
+
+def test_on_a_narrow_terminal_lines_break_between_words(
+    command: Command, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    audit.app(args=[], standalone_mode=False)
+    lines = capsys.readouterr().out.splitlines()
+
+    assert max(map(len, lines)) <= 60
+    assert lines[0] == "Audit log"
+    assert "    cost_center: CC-1 → CC-2, effective: 2026-03-01" in lines
+    assert re.fullmatch(r"1  .*\+00:00  .* for Ann \[Example\]", lines[1])
+    assert lines[2] == "    team.add done  team web"
 
 
 def test_json_has_before_and_after_as_objects(command: Command) -> None:

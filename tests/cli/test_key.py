@@ -7,7 +7,6 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,15 +18,9 @@ from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import load_settings
 from finops_pipeline.simulator import SimulatedServer
-from tests.cli.openai import OTHER, PROXY, SCENARIO, SECRET
+from tests.cli.openai import OTHER, PROXY, SECRET
 
 Command = Any
-
-
-@pytest.fixture(scope="module")
-def openai() -> Iterator[SimulatedServer]:
-    with SimulatedServer(SCENARIO) as server:
-        yield server
 
 
 @pytest.fixture

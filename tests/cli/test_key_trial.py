@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +21,6 @@ from tests.cli.openai import (
     IDLE,
     LISTS_ONLY,
     OTHER,
-    SCENARIO,
     SECRET,
     SITE,
     STRANGER,
@@ -30,12 +28,6 @@ from tests.cli.openai import (
 
 Command = Any
 UNKNOWN = "sk-admin-VW5rbm93bktleUZvclRlc3RzMTIzNDU2Nzg5"
-
-
-@pytest.fixture(scope="module")
-def openai() -> Iterator[SimulatedServer]:
-    with SimulatedServer(SCENARIO) as server:
-        yield server
 
 
 @pytest.fixture

@@ -71,9 +71,9 @@ def test_a_strange_openai_id_is_registered_with_a_warning(command: Command) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--valid-from", "2026-13-01"), "--valid-from is no date"),
-        (("--valid-from", "20260301"), "--valid-from is no date"),
-        (("--valid-from", "soon"), "--valid-from is no date"),
+        (("--valid-from", "2026-13-01"), "--valid-from '2026-13-01' is not a date"),
+        (("--valid-from", "20260301"), "--valid-from '20260301' is not a date"),
+        (("--valid-from", "soon"), "--valid-from 'soon' is not a date"),
         (("--tag", "tier"), "has no '='"),
         (("--tag", "=gold"), "tag has no name"),
         (("--tag", "a=1", "--tag", "a=2"), "given twice"),
@@ -119,7 +119,7 @@ def test_a_dated_change_is_said_and_leaves_today_as_it_is(command: Command) -> N
     assert listed["cost_center"] == "CC-1"
     outcome = command(project.app, *arguments[:-1], "soon")
     assert outcome.exit_code == 2
-    assert "--effective is no date" in str(outcome.error)
+    assert "--effective 'soon' is not a date" in str(outcome.error)
 
 
 def test_for_whom_is_recorded_with_every_change(command: Command) -> None:

@@ -88,7 +88,7 @@ def test_a_dry_run_without_figures_says_so(command: Command, data: Path) -> None
     [
         ("2026-03-01", "web", "'web' owns project 'shop' on 2026-03-01 already"),
         ("2026-03-01", "mll", "Did you mean 'ml'"),
-        ("march", "ml", "--effective is no date"),
+        ("march", "ml", "--effective 'march' is not a date"),
     ],
 )
 def test_what_cannot_move_exits_with_2(

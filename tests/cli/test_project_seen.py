@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,15 +10,9 @@ import pytest
 from finops_pipeline.cli import audit, key, project, team
 from finops_pipeline.errors import UsageError
 from finops_pipeline.simulator import SimulatedServer
-from tests.cli.openai import COSTS_ONLY, IDLE, SCENARIO, SECRET, SITE, STRANGER
+from tests.cli.openai import COSTS_ONLY, IDLE, SECRET, SITE, STRANGER
 
 Command = Any
-
-
-@pytest.fixture(scope="module")
-def openai() -> Iterator[SimulatedServer]:
-    with SimulatedServer(SCENARIO) as server:
-        yield server
 
 
 @pytest.fixture

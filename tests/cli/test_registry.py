@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from finops_pipeline.cli import audit, key, project, registry, team
 from finops_pipeline.errors import UsageError
 from finops_pipeline.registry.database import HEAD_REVISION, migration_config
 from finops_pipeline.simulator import SimulatedServer
-from tests.cli.openai import COSTS_ONLY, SCENARIO, SECRET, SITE
+from tests.cli.openai import COSTS_ONLY, SECRET, SITE
 
 Command = Any
 FILE = f"""\
@@ -29,12 +28,6 @@ projects:
   owners:
   - team_id: web
 """
-
-
-@pytest.fixture(scope="module")
-def openai() -> Iterator[SimulatedServer]:
-    with SimulatedServer(SCENARIO) as server:
-        yield server
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ from finops_pipeline.cli.progress import RunProgress
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion import collect
 from finops_pipeline.ingestion.outcome import Progress
+from finops_pipeline.orchestration.asset_keys import USAGE_KEY
+from finops_pipeline.orchestration.raw import ENDPOINTS_OF
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import ExplicitSettings, load_settings
 from finops_pipeline.simulator import Scenario, SimulatedServer
@@ -27,8 +29,9 @@ YESTERDAY = TODAY - timedelta(days=1)
 
 @pytest.fixture
 def company(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedServer]:
-    """The demonstration's company, registered; each page is a load of its own."""
+    """The demonstration's company, registered; its costs are read, each page a load of its own."""
     monkeypatch.setattr(collect, "_LOAD_SECONDS", 0.0)
+    monkeypatch.delitem(ENDPOINTS_OF, USAGE_KEY)
     monkeypatch.setenv("FINOPS_MAX_CONCURRENT_TEAMS", "1")
     scenario = Scenario.demo(start=date(2026, 1, 1), now=datetime(2026, 4, 15, 9, tzinfo=UTC))
     with SimulatedServer(scenario) as server:
@@ -62,7 +65,9 @@ def test_an_interrupted_run_says_how_to_go_on_and_is_resumed(
     assert "Collecting 2026-01-01 to 2026-01-03" in resumed.stderr
     ((published,),) = [
         row.values()
-        for row in json.loads(finops("query", "SELECT sum(cost) FROM fct_costs", "--json").stdout)
+        for row in json.loads(
+            finops("query", "SELECT sum(cost) FROM fct_project_daily_costs", "--json").stdout
+        )
     ]
     until = date(2026, 1, 4)
     truth = company.control.totals(start=date(2026, 1, 1), end=until)
@@ -75,7 +80,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_is_resumed(
     swept = finops("housekeeping", "--dry-run", "--json")
     assert swept.code == 0, swept.stderr
     assert json.loads(swept.stdout) == {
-        "rows": {"costs": 0, "collections": 0, "openai_projects": 0},
+        "rows": {"costs": 0, "usage": 0, "collections": 0, "openai_projects": 0},
         "runs": 0,
         "runs_kept": 0,
         "folders": 0,

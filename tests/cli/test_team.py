@@ -77,7 +77,10 @@ def test_no_team_is_an_empty_list(command: Command) -> None:
         (("set", "wep", "--name", "x"), "Did you mean 'web'"),
         (("set", "web"), "Nothing to change was given"),
         (("set", "web", "--parent-team", "web"), "its own ancestor"),
-        (("set", "web", "--name", "x", "--effective", "20260301"), "--effective is no date"),
+        (
+            ("set", "web", "--name", "x", "--effective", "20260301"),
+            "--effective '20260301' is not a date",
+        ),
         (("deactivate", "nobody"), "'nobody' is not registered"),
     ],
 )

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 
 from finops_pipeline.doctor import Status
 from tests.doctor.conftest import Change, Installation
@@ -47,6 +48,15 @@ def test_a_key_file_beside_the_data_is_told(
         installation.settings.key_file.symlink_to(inside)
     else:
         change(key_file=inside)
+    assert installation.failed() == {("key_file_place", None)}
+
+
+def test_a_key_file_beside_a_registry_elsewhere_is_told(
+    installation: Installation, change: Change
+) -> None:
+    folder = installation.settings.key_file.parent
+    shutil.copy(installation.settings.registry_path, folder / "teams.db")
+    change(registry_url=SecretStr(f"sqlite:///{folder}/teams.db"))
     assert installation.failed() == {("key_file_place", None)}
 
 

@@ -106,7 +106,8 @@ class Site:
 
     def daily_costs(self) -> dict[date, Decimal]:
         """The published cost of each day."""
-        return dict(self.marts("SELECT cost_date, sum(cost) FROM fct_costs GROUP BY ALL"))
+        days = "SELECT cost_date, sum(cost) FROM fct_team_daily_costs GROUP BY ALL"
+        return dict(self.marts(days))
 
     def processes(self) -> list[psutil.Process]:
         """Every living process that was started for this site."""

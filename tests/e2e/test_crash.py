@@ -34,9 +34,12 @@ PHASES = ("Starting", "Collecting", "Building")
 
 NOT_COMPARED = {
     "fct_costs": {"collection_id", "collected_at"},
+    "fct_restatements": {"collected_at"},
+    "fct_superseded_costs": {"collection_id", "collected_at"},
     "rpt_build": {"run_id", "built_at"},
     "rpt_collection_status": {"last_ok_at", "collected_at"},
     "rpt_collections": {"collection_id", "run_id", "collected_at"},
+    "rpt_revisions": {"collection_id", "known_from", "known_until", "settled_from"},
 }
 """Ids and times, which differ from run to run by nature."""
 
@@ -52,7 +55,7 @@ while not stopped.is_set():
             (run,) = connection.execute("SELECT run_id FROM rpt_build").fetchone()
             stopped.wait(0.2)
             totals = connection.execute(
-                "SELECT (SELECT sum(cost) FROM fct_costs), "
+                "SELECT (SELECT sum(cost) FROM fct_costs WHERE is_reported), "
                 "(SELECT sum(cost) FROM fct_project_daily_costs), "
                 "(SELECT sum(cost) FROM fct_team_daily_costs)"
             ).fetchone()

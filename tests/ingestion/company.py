@@ -12,7 +12,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from finops_pipeline.ingestion.collect import OnProgress, collect_costs
+from finops_pipeline.ingestion.collect import OnProgress, collect
+from finops_pipeline.ingestion.endpoints import COSTS_ENDPOINT, BucketEndpoint
 from finops_pipeline.ingestion.outcome import Collection
 from finops_pipeline.ingestion.reading import ClientFactory
 from finops_pipeline.openai_admin import AdminClient, RetryPolicy
@@ -39,7 +40,7 @@ CURRENT_ROWS = """
 WITH complete AS (SELECT load_id FROM raw._dlt_loads WHERE status = 0),
 newest AS (
   SELECT * FROM raw.collections
-  WHERE status = 'ok' AND _dlt_load_id IN (SELECT load_id FROM complete)
+  WHERE endpoint = 'costs' AND status = 'ok' AND _dlt_load_id IN (SELECT load_id FROM complete)
   QUALIFY row_number() OVER (PARTITION BY team_id, cost_date ORDER BY collected_at DESC) = 1
 )
 SELECT newest.team_id, newest.cost_date, costs.project_id, sum(costs.amount)
@@ -139,19 +140,23 @@ class Company:
         end: date | None = None,
         teams: Sequence[str] = (),
         *,
+        endpoints: Sequence[BucketEndpoint] = (COSTS_ENDPOINT,),
+        resumed_runs: Sequence[str] = (),
         make_client: ClientFactory | None = None,
         on_progress: OnProgress = lambda _: None,
     ) -> Collection:
         """Collect from ``start`` to ``end``, both inclusive; one day unless ``end`` is given."""
-        return collect_costs(
+        return collect(
             warehouse=self.warehouse,
             teams=self.registry.collectable_teams(teams or None),
-            keys=self.registry,
+            registry=self.registry,
             make_client=make_client or self.client,
             start=start,
             end=end or start,
             run_id="a-run",
             concurrency=3,
+            endpoints=endpoints,
+            resumed_runs=resumed_runs,
             on_progress=on_progress,
         )
 

@@ -43,8 +43,9 @@ class Ledger:
         revision: str | None = None,
         endpoint: str = "costs",
         signature: str = "project_id",
+        unread: str = "failed",
     ) -> None:
-        """A reading of ``day``; without content a failed one. A new revision unless named."""
+        """A reading of ``day``; without content an ``unread`` one. A new revision unless named."""
         self.entries += 1
         with self.warehouse.connect() as connection:
             connection.execute(
@@ -58,7 +59,7 @@ class Ledger:
                     "team": team,
                     "endpoint": endpoint,
                     "day": day,
-                    "status": "ok" if content else "failed",
+                    "status": "ok" if content else unread,
                     "at": at,
                     "content": content,
                     "revision": (revision or f"revision {self.entries}") if content else None,
@@ -71,12 +72,13 @@ class Ledger:
         self,
         *,
         teams: Sequence[str] = ("search",),
+        endpoints: Sequence[str] = ("costs",),
         settle_days: int = 3,
         first_day: date = date(2026, 1, 1),
     ) -> Ranges:
         return due_days(
             self.warehouse,
-            endpoint="costs",
+            endpoints=endpoints,
             teams=teams,
             first_day=first_day,
             yesterday=YESTERDAY,
@@ -111,12 +113,12 @@ class Ledger:
         with self.warehouse.connect() as connection:
             connection.execute("DELETE FROM raw.collections WHERE revision_id = 'filled'")
 
-    def built(self, unsettled: bool) -> None:
+    def built(self, unsettled: bool, sightings: str = "int_costs_sightings") -> None:
         """A build that joined the keys of ``search`` and ``joined`` to one organization."""
         with self.warehouse.connect() as connection:
             connection.execute(
                 "CREATE SCHEMA IF NOT EXISTS intermediate;"
-                "CREATE OR REPLACE TABLE intermediate.int_costs_sightings AS "
+                f"CREATE OR REPLACE TABLE intermediate.{sightings} AS "
                 "SELECT 'org' AS organization_id, $day::DATE AS cost_date, $settled AS is_settled;",
                 {"day": OLD, "settled": not unsettled},
             )
@@ -228,6 +230,14 @@ def test_a_day_is_due_while_its_organization_has_not_settled_it(ledger: Ledger) 
     assert ledger.due(teams=["search", "joined"]) == []
 
 
+def test_a_day_is_due_while_usage_of_its_organization_is_not_settled(ledger: Ledger) -> None:
+    ledger.read(OLD, SETTLED)
+    ledger.built(unsettled=True, sightings="int_usage_sightings")
+    assert ledger.due() == ONE_DAY
+    ledger.built(unsettled=False, sightings="int_usage_sightings")
+    assert ledger.due() == []
+
+
 def test_days_that_were_never_read_are_due_from_the_teams_first_day_on(ledger: Ledger) -> None:
     ledger.read(OLD, SETTLED)
     ledger.read(OLD + timedelta(days=3), SETTLED + timedelta(days=3))
@@ -246,6 +256,23 @@ def test_only_complete_loads_of_this_endpoint_count(ledger: Ledger) -> None:
     ledger.read(OLD, SETTLED, load="never finished")
     ledger.read(OLD, SETTLED, endpoint="usage")
     assert ledger.due() == ONE_DAY
+
+
+def test_a_day_is_due_while_one_endpoint_has_not_settled_it(ledger: Ledger) -> None:
+    ledger.read(YESTERDAY - timedelta(days=8), SETTLED + timedelta(days=60))
+    both = ("costs", "embeddings")
+    assert ledger.all_due(endpoints=["costs"]) == [(YESTERDAY - timedelta(days=7), YESTERDAY)]
+    assert ledger.all_due(endpoints=both) == [(YESTERDAY - timedelta(days=8), YESTERDAY)]
+
+
+def test_an_endpoint_that_an_organization_does_without_waits_for_nothing(ledger: Ledger) -> None:
+    days = [OLD + timedelta(days=number) for number in range((WINDOW[0] - OLD).days)]
+    for day in days:
+        ledger.read(day, SETTLED, None, endpoint="images", unread="unsupported")
+    assert ledger.all_due(endpoints=["images"]) == [WINDOW]
+    # Once it answers, it may have something to say about every day.
+    ledger.read(YESTERDAY, SETTLED + SECOND, endpoint="images")
+    assert ledger.all_due(endpoints=["images"]) == [(OLD, YESTERDAY)]
 
 
 def test_days_outside_of_what_is_collected_are_never_due(ledger: Ledger) -> None:

@@ -21,9 +21,9 @@ AT = datetime(2026, 3, 20, 6, 30, tzinfo=UTC)
 
 
 def gaps(ledger: Ledger, *teams: str, now: datetime = NOW, **changes: Any) -> list[Gap]:
-    options: dict[str, Any] = {"first_day": date(2026, 1, 1)} | changes
+    options: dict[str, Any] = {"first_day": date(2026, 1, 1), "endpoints": ["costs"]} | changes
     keys = options.pop("keys", dict.fromkeys(teams or ("search",), "a key"))
-    return find_gaps(ledger.warehouse, endpoint="costs", keys=keys, now=now, **options)
+    return find_gaps(ledger.warehouse, keys=keys, now=now, **options)
 
 
 def days(found: list[Gap]) -> list[int]:
@@ -65,7 +65,7 @@ def test_a_team_that_was_read_whole_has_none(whole: Ledger) -> None:
 def test_days_are_expected_from_the_first_one_to_yesterday(ledger: Ledger) -> None:
     ledger.read(date(2026, 3, 15), AT)
     ledger.read(date(2026, 3, 17), AT)
-    assert gaps(ledger) == [Gap("search", date(2026, 3, day)) for day in (16, 18, 19)]
+    assert gaps(ledger) == [Gap("search", "costs", date(2026, 3, day)) for day in (16, 18, 19)]
     assert days(gaps(ledger, first_day=date(2026, 3, 18))) == [18, 19]
 
 
@@ -81,7 +81,9 @@ def test_a_failure_counts_at_once_and_until_the_day_is_read(whole: Ledger) -> No
     whole.read(YESTERDAY, early, None)
     name_run(whole, "one")
     runs = frozenset({"one"})
-    assert gaps(whole, now=early) == [Gap("search", YESTERDAY, AT, runs, runs, early, "one failed")]
+    assert gaps(whole, now=early) == [
+        Gap("search", "costs", YESTERDAY, AT, runs, runs, early, "one failed")
+    ]
     whole.read(YESTERDAY, early + timedelta(minutes=1))
     assert gaps(whole) == []
 
@@ -107,6 +109,25 @@ def test_only_complete_loads_of_this_endpoint_count(whole: Ledger) -> None:
     whole.read(YESTERDAY, AT + timedelta(hours=1), None, load="never finished")
     whole.read(YESTERDAY, AT + timedelta(hours=1), None, endpoint="usage")
     assert gaps(whole) == []
+
+
+def test_each_endpoint_has_its_own(whole: Ledger) -> None:
+    whole.read(YESTERDAY, AT, endpoint="images")
+    found = gaps(whole, endpoints=["costs", "images"])
+    assert {gap.endpoint for gap in found} == {"images"}
+    assert days(found) == list(range(10, 19))
+
+
+def test_what_an_organization_does_without_is_no_gap(whole: Ledger) -> None:
+    for number in range(10):
+        day = FIRST + timedelta(days=number)
+        whole.read(day, AT, None, endpoint="images", unread="unsupported")
+    assert gaps(whole, endpoints=["costs", "images"]) == []
+    later = AT + timedelta(seconds=1)
+    whole.read(YESTERDAY, later, None, endpoint="images")
+    assert days(gaps(whole, endpoints=["images"])) == [19], "a failure all the same"
+    whole.read(YESTERDAY, later, endpoint="images")
+    assert days(gaps(whole, endpoints=["images"])) == list(range(10, 19)), "it answers after all"
 
 
 def test_each_team_has_its_own(whole: Ledger) -> None:

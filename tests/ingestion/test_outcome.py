@@ -29,9 +29,8 @@ def test_the_result_says_what_was_read_of_each_day(company: SimulatedCompany) ->
 
     collection = company.collect(FIRST, LAST, on_progress=seen.append)
 
-    days = collection.by_day()
-    assert set(days) == {FIRST, LAST}
-    read = {bucket.team_id: bucket for bucket in days[FIRST]}
+    assert {bucket.day for bucket in collection.buckets} == {FIRST, LAST}
+    read = {bucket.team_id: bucket for bucket in collection.buckets if bucket.day == FIRST}
     assert set(read) == {"search", "support", "research", "mistyped"}
     (cost,) = read["search"].costs
     assert cost == ("USD", sum(company.truth(DIGITAL, FIRST).values()))
@@ -41,7 +40,9 @@ def test_the_result_says_what_was_read_of_each_day(company: SimulatedCompany) ->
     assert read["search"].row_count == rows > 0
     assert read["mistyped"].status is Status.FAILED
     assert read["mistyped"].error == collection.failed_teams["mistyped"]
-    emptied = next(bucket for bucket in days[LAST] if bucket.team_id == "search")
+    (emptied,) = (
+        bucket for bucket in collection.buckets if (bucket.day, bucket.team_id) == (LAST, "search")
+    )
     assert (emptied.status, emptied.row_count, emptied.changed, emptied.costs) == (
         Status.OK,
         0,
@@ -86,5 +87,5 @@ def test_what_is_left_takes_as_long_as_what_was_read_by_this_run() -> None:
     )
     assert progress.seconds_left == 60
     assert in_words(progress) == (
-        "1 of 2 teams, 60 of 100 team-days, 7 new rows in 30 s; about 60 s to go."
+        "1 of 2 teams, 60 of 100 buckets, 7 new rows in 30 s; about 60 s to go."
     )

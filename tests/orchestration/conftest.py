@@ -31,7 +31,7 @@ class Launcher:
         return self.definitions.resolve_job_def("collect").execute_in_process(
             instance=self.instance,
             raise_on_error=False,
-            run_config={"ops": {"costs": {"config": {"teams": list(teams)}}}},
+            run_config={"ops": {"openai": {"config": {"teams": list(teams)}}}},
             tags={
                 "dagster/asset_partition_range_start": start.isoformat(),
                 "dagster/asset_partition_range_end": end.isoformat(),

@@ -7,7 +7,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
-from finops_pipeline.orchestration.costs import COSTS_KEY
+from finops_pipeline.orchestration.asset_keys import COSTS_KEY
 from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.run import DateRange, Runner
 from finops_pipeline.simulator import Fault

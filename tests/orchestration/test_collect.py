@@ -15,6 +15,7 @@ from tests.orchestration.conftest import Launcher, reason
 from tests.workplace import Workplace
 
 COSTS = dg.AssetKey(["raw", "costs"])
+USAGE = dg.AssetKey(["raw", "usage"])
 FIRST_PAGE = 31
 
 
@@ -22,12 +23,22 @@ def days(start: date, count: int) -> set[str]:
     return {(start + timedelta(days=offset)).isoformat() for offset in range(count)}
 
 
-def check(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
+def materializations(
+    result: dg.ExecuteInProcessResult, asset: dg.AssetKey = COSTS
+) -> list[dg.AssetMaterialization]:
+    return [
+        found
+        for found in result.asset_materializations_for_node("openai")
+        if found.asset_key == asset
+    ]
+
+
+def check(result: dg.ExecuteInProcessResult, asset: dg.AssetKey = COSTS) -> dg.AssetCheckEvaluation:
     """How `every_team_collected` judged the run."""
     (evaluation,) = (
         evaluation
         for evaluation in result.get_asset_check_evaluations()
-        if evaluation.check_name == "every_team_collected"
+        if (evaluation.asset_key, evaluation.check_name) == (asset, "every_team_collected")
     )
     return evaluation
 
@@ -48,14 +59,12 @@ def test_a_range_is_one_run_that_tells_the_truth_about_each_day(
     assert result.success
     assert launcher.instance.get_runs_count() == 1
     assert launcher.instance.get_materialized_partitions(COSTS) == days(start, 5)
-    materializations = {
-        event.partition: event.metadata for event in result.asset_materializations_for_node("costs")
-    }
-    assert len(materializations) == 5
+    by_day = {event.partition: event.metadata for event in materializations(result)}
+    assert len(by_day) == 5
     # Two teams' keys see one organization, so each of its costs was seen twice.
     digital, research = company.server.scenario.organizations
     keys = {digital.id: len(digital.admin_keys), research.id: len(research.admin_keys)}
-    for partition, metadata in materializations.items():
+    for partition, metadata in by_day.items():
         assert partition is not None
         day = date.fromisoformat(partition)
         seen = sum(
@@ -76,8 +85,8 @@ def test_a_range_is_one_run_that_tells_the_truth_about_each_day(
         assert metadata["failed_teams"].value == "none"
     evaluation = check(result)
     assert evaluation.passed
-    # One page of costs and one of project names for each team.
-    assert evaluation.metadata["api_calls"].value == 6
+    # One page of costs, one of project names and one of each usage endpoint for each team.
+    assert evaluation.metadata["api_calls"].value == 3 * 12
     assert evaluation.metadata["buckets_read"].value == 15
     assert evaluation.metadata["buckets_read_before"].value == 0
     assert isinstance(evaluation.metadata["seconds"].value, float)
@@ -87,7 +96,7 @@ def test_reading_again_changes_no_bucket(company: Workplace, launcher: Launcher)
     day = date(2026, 1, 7)
     launcher.collect(day, day)
     again = launcher.collect(day, day)
-    (materialization,) = again.asset_materializations_for_node("costs")
+    (materialization,) = materializations(again)
     assert materialization.metadata["buckets_read"].value == 3
     assert materialization.metadata["buckets_changed"].value == 0
 
@@ -109,7 +118,7 @@ def test_a_day_that_was_read_for_no_team_is_not_green(
     assert not evaluation.passed
     assert set(reasons(evaluation)) == {"search", "support", "research"}
     assert reason(result).startswith(
-        "5 of 36 days were read for no team, the first on 2026-03-04. "
+        "5 of 36 days of raw/costs were read for no team, the first on 2026-03-04. "
     )
 
 
@@ -127,7 +136,7 @@ def test_a_team_that_fails_leaves_the_run_green_and_the_check_failing(
 
     assert result.success
     assert launcher.instance.get_materialized_partitions(COSTS) == days(start, 3)
-    for materialization in result.asset_materializations_for_node("costs"):
+    for materialization in materializations(result):
         assert materialization.metadata["buckets_read"].value == 2
         assert materialization.metadata["teams_failed"].value == 1
         assert materialization.metadata["failed_teams"].value == "research"
@@ -145,9 +154,66 @@ def test_a_team_that_fails_leaves_the_run_green_and_the_check_failing(
     assert check(again).description == "All 1 teams were read."
     statuses = unharmed.raw(
         "SELECT status, count(*) FROM raw.collections WHERE team_id = 'research' "
-        "AND cost_date BETWEEN '2026-01-10' AND '2026-01-12' GROUP BY status ORDER BY status"
+        "AND endpoint = 'costs' AND cost_date BETWEEN '2026-01-10' AND '2026-01-12' "
+        "GROUP BY status ORDER BY status"
     )
     assert statuses == [("failed", 3), ("ok", 3)]
+
+
+def test_usage_is_read_in_the_same_run_and_judged_apart(
+    unharmed: Workplace, launcher: Launcher
+) -> None:
+    start = date(2026, 1, 20)
+    (research,) = (
+        team for team in unharmed.server.scenario.registration.teams if team.team_id == "research"
+    )
+    unharmed.server.control.plant_fault(
+        Fault(kind="status", status=500, key=research.admin_key, endpoint="embeddings")
+    )
+    result = launcher.collect(start, start + timedelta(days=1))
+
+    assert result.success
+    assert launcher.instance.get_runs_count() == 1
+    assert launcher.instance.get_materialized_partitions(USAGE) == days(start, 2)
+    assert check(result).passed
+    evaluation = check(result, USAGE)
+    assert not evaluation.passed
+    assert "usage of embeddings" in reasons(evaluation)["research"]
+    for materialization in materializations(result, USAGE):
+        assert materialization.metadata["buckets_read"].value == 3 * 10 - 1
+        assert materialization.metadata["buckets_unsupported"].value == 0
+        assert materialization.metadata["failed_teams"].value == "research"
+        ((rows,),) = unharmed.raw(
+            "SELECT count(*) FROM raw.usage WHERE cost_date = $day", day=materialization.partition
+        )
+        assert materialization.metadata["rows"].value == rows > 0
+
+
+def test_usage_lands_where_the_costs_are_out_for_all(
+    unharmed: Workplace, launcher: Launcher
+) -> None:
+    day = date(2026, 1, 23)
+    unharmed.server.control.plant_fault(Fault(kind="status", status=404, endpoint="costs"))
+    result = launcher.collect(day, day)
+    assert not result.success
+    assert reason(result).startswith("1 of 1 days of raw/costs were read for no team")
+    assert launcher.instance.get_materialized_partitions(COSTS) == set()
+    assert launcher.instance.get_materialized_partitions(USAGE) == {day.isoformat()}
+    assert check(result, USAGE).passed
+
+
+def test_usage_can_be_read_alone(company: Workplace, launcher: Launcher) -> None:
+    day = date(2026, 1, 25)
+    company.server.control.reset_requests()
+    result = launcher.definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=launcher.instance, asset_selection=[USAGE], partition_key=day.isoformat()
+    )
+    assert result.success
+    assert launcher.instance.get_materialized_partitions(USAGE) == {day.isoformat()}
+    assert launcher.instance.get_materialized_partitions(COSTS) == set()
+    paths = {request.path for request in company.server.control.requests()}
+    assert "/v1/organization/costs" not in paths
+    assert "/v1/organization/usage/completions" in paths
 
 
 def test_an_unknown_team_fails_the_run_in_words(company: Workplace, launcher: Launcher) -> None:

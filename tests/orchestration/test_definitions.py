@@ -68,10 +68,10 @@ def test_a_run_chooses_days_and_teams_and_nothing_else(launcher: Launcher) -> No
     jobs = {job.name: job for job in repository.get_all_jobs()}
     settable = {name: set(_leaves(job.run_config_schema.config_type)) for name, job in jobs.items()}
     assert settable == {
-        "collect": {"ops/costs/config/teams"},
+        "collect": {"ops/openai/config/teams"},
         "build": set(),
         "housekeeping": set(),
-        "__ASSET_JOB": {"ops/costs/config/teams"},
+        "__ASSET_JOB": {"ops/openai/config/teams"},
     }
 
 
@@ -80,8 +80,8 @@ def test_a_run_chooses_days_and_teams_and_nothing_else(launcher: Launcher) -> No
     [
         {"resources": {"io_manager": {"config": {"base_dir": "/tmp/elsewhere"}}}},
         {"resources": {"pipeline": {"config": {"openai_base_url": "https://example.com"}}}},
-        {"ops": {"costs": {"config": {"openai_base_url": "https://example.com"}}}},
-        {"ops": {"costs": {"config": {"teams": [], "registry_url": "sqlite:///x"}}}},
+        {"ops": {"openai": {"config": {"openai_base_url": "https://example.com"}}}},
+        {"ops": {"openai": {"config": {"teams": [], "registry_url": "sqlite:///x"}}}},
     ],
 )
 def test_other_configuration_is_refused(launcher: Launcher, config: Mapping[str, Any]) -> None:

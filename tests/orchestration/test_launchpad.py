@@ -22,8 +22,8 @@ ELSEWHERE = {
 """Settings that decide where keys are read from, what opens them and where they are sent."""
 
 PLACES = [
-    ("ops", "costs", "config"),
-    ("ops", "costs"),
+    ("ops", "openai", "config"),
+    ("ops", "openai"),
     ("resources", "settings", "config"),
     ("resources", "io_manager", "config"),
     ("execution", "config"),

@@ -13,6 +13,7 @@ import pytest
 
 from finops_pipeline.ingestion.gaps import Gap
 from finops_pipeline.orchestration import build_definitions
+from finops_pipeline.orchestration.asset_keys import COSTS_KEY, USAGE_KEY
 from finops_pipeline.orchestration.repair import Repair, plan
 from finops_pipeline.orchestration.resuming import range_tags
 from finops_pipeline.registry import open_registry
@@ -30,7 +31,7 @@ def day(number: int) -> date:
 def gaps(team: str, *days: int, tries: int = 0, ago: timedelta = HOUR) -> list[Gap]:
     runs = frozenset(f"run {number}" for number in range(tries))
     tried_at = NOW - ago if tries else None
-    return [Gap(team, day(number), None, runs, runs, tried_at, "500") for number in days]
+    return [Gap(team, "costs", day(number), None, runs, runs, tried_at, "500") for number in days]
 
 
 def test_teams_with_equal_days_share_a_run_and_nothing_else_is_read() -> None:
@@ -81,7 +82,8 @@ class Daemon:
         self.cursor = result.cursor
         for event in result.asset_events:
             assert isinstance(event, dg.AssetCheckEvaluation)
-            self.said.append(event)
+            if event.asset_key.path[-1] == "costs":
+                self.said.append(event)
         return result
 
     def tick(self) -> list[tuple[str, str, list[str]]]:
@@ -91,7 +93,7 @@ class Daemon:
             first, last = (
                 request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")
             )
-            asked.append((first, last, request.run_config["ops"]["costs"]["config"]["teams"]))
+            asked.append((first, last, request.run_config["ops"]["openai"]["config"]["teams"]))
             self._run(request.run_config, dict(request.tags))
         return asked
 
@@ -166,6 +168,20 @@ def test_it_reads_exactly_what_is_missing_or_failed(daemon: Daemon) -> None:
     assert daemon.said[-1].passed
 
 
+def test_it_reads_what_is_missing_of_one_usage_endpoint(daemon: Daemon) -> None:
+    daemon.collect(1, 11)
+    daemon.workplace.raw(
+        "DELETE FROM raw.collections WHERE team_id = 'search' AND cost_date = '2026-03-07' "
+        "AND endpoint = 'embeddings'"
+    )
+    found = daemon.evaluate()
+    (request,) = found.run_requests or ()
+    assert request.tags["dagster/asset_partition_range_start"] == "2026-03-07"
+    judged = {event.asset_key: event for event in found.asset_events}
+    assert judged[COSTS_KEY].passed  # type: ignore[union-attr]
+    assert not judged[USAGE_KEY].passed  # type: ignore[union-attr]
+
+
 def test_yesterday_is_the_daily_runs_until_noon(daemon: Daemon) -> None:
     daemon.collect(1, 11)
     daemon.now = datetime(2026, 3, 13, 11, 59, tzinfo=UTC)
@@ -199,7 +215,7 @@ def test_it_gives_up_loudly_after_five_tries_until_the_key_changes(daemon: Daemo
     assert given_up.severity is dg.AssetCheckSeverity.ERROR
     assert given_up.description is not None
     assert given_up.description.startswith(
-        "2 team-days failed 5 times and are given up, of support. The newest error: Team 'support'"
+        "2 buckets failed 5 times and are given up, of support. The newest error: Team 'support'"
     )
     table = given_up.metadata["gaps"]
     assert isinstance(table, dg.TableMetadataValue)

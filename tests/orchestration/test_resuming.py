@@ -13,6 +13,8 @@ import pytest
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion import collect
 from finops_pipeline.ingestion.outcome import Progress
+from finops_pipeline.orchestration.asset_keys import USAGE_KEY
+from finops_pipeline.orchestration.raw import ENDPOINTS_OF
 from finops_pipeline.orchestration.resuming import (
     Resumption,
     broken_off_runs,
@@ -33,8 +35,9 @@ RESUMES = "dagster/parent_run_id"
 
 @pytest.fixture
 def one_by_one(company: Workplace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workplace]:
-    """The company, read a team at a time in two pages each; every page is a load of its own."""
+    """The company's costs, read a team at a time in two pages each; every page is a load."""
     monkeypatch.setattr(collect, "_LOAD_SECONDS", 0.0)
+    monkeypatch.delitem(ENDPOINTS_OF, USAGE_KEY)
     company.server.control.set_wire(clamp_limit_to_31=True)
     settings = company.settings.model_copy(update={"max_concurrent_teams": 1})
     yield replace(company, pipeline=replace(company.pipeline, settings=settings))
@@ -73,7 +76,7 @@ def test_what_landed_before_an_interrupt_is_green_and_not_read_again(
     run_id = interrupt(one_by_one, instance, cancelled=cancelled)
     assert instance.get_materialized_partitions(COSTS) == FIRST_PAGE
 
-    found = newest_broken_off(instance, job="collect", op="costs")
+    found = newest_broken_off(instance, job="collect", op="openai")
     tags = {RESUMES: run_id, "dagster/root_run_id": run_id}
     assert found == Resumption(run_id, START, END, [], tags)
     control.reset_requests()
@@ -88,7 +91,7 @@ def test_what_landed_before_an_interrupt_is_green_and_not_read_again(
     assert [request.path for request in control.requests()].count("/v1/organization/costs") == 1
     assert instance.get_materialized_partitions(COSTS) == WHOLE
     with pytest.raises(UsageError, match="no collection that broke off"):
-        newest_broken_off(instance, job="collect", op="costs")
+        newest_broken_off(instance, job="collect", op="openai")
     # Whoever names the days wants them read, however recently they were.
     assert len(runner.collect(DateRange(START, END)).buckets) == 3 * 33
 
@@ -100,9 +103,9 @@ def test_a_run_that_failed_is_resumed_for_what_failed(
     control.plant_fault(Fault(kind="status", status=500, endpoint="costs", nth=2, times=12))
     first = launcher.collect(START, END)
     assert not first.success
-    assert "days were read for no team" in reason(first)
+    assert "days of raw/costs were read for no team" in reason(first)
     control.clear_faults()
-    resumption = newest_broken_off(instance, job="collect", op="costs")
+    resumption = newest_broken_off(instance, job="collect", op="openai")
     resumed = Runner(one_by_one.pipeline, instance).collect(
         DateRange(START, END), tags=resumption.tags
     )
@@ -128,7 +131,7 @@ def add(
     run = dg.DagsterRun(
         job_name="collect",
         status=status,
-        run_config={"ops": {"costs": {"config": {"teams": ["search"]}}}},
+        run_config={"ops": {"openai": {"config": {"teams": ["search"]}}}},
         tags={
             **(range_tags(START, END) if tags is None else tags),
             **({RESUMES: resumes.run_id} if resumes else {}),
@@ -160,7 +163,7 @@ def test_the_newest_run_that_nobody_finished_is_resumed(instance: dg.DagsterInst
     add(instance, SUCCESS)
 
     def newest() -> Resumption:
-        return newest_broken_off(instance, job="collect", op="costs")
+        return newest_broken_off(instance, job="collect", op="openai")
 
     assert (newest().run_id, newest().teams) == (newer.run_id, ["search"])
     again = add(instance, CANCELED, resumes=newer)

@@ -38,7 +38,8 @@ def instance(
 
 def published(company: Workplace, days: DateRange) -> Decimal:
     ((cost,),) = company.marts(
-        "SELECT coalesce(sum(cost), 0) FROM fct_costs WHERE cost_date BETWEEN $start AND $end",
+        "SELECT coalesce(sum(cost), 0) FROM fct_costs "
+        "WHERE is_reported AND cost_date BETWEEN $start AND $end",
         start=days.start,
         end=days.end,
     )
@@ -132,4 +133,4 @@ def test_how_far_it_is_is_among_a_runs_events(
 ) -> None:
     run_id = Runner(company.pipeline, instance).collect(BEFORE).run_id
     said = [entry.user_message for entry in instance.all_logs(run_id)]
-    assert sum(text.startswith("3 of 3 teams, 6 of 6 team-days, ") for text in said) == 1
+    assert sum(text.startswith("3 of 3 teams, 66 of 66 buckets, ") for text in said) == 1

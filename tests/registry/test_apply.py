@@ -246,6 +246,23 @@ def test_a_registry_that_changed_since_the_plan_is_left_alone(registry: Registry
     assert [team.team_id for team in registry.list_teams()] == ["web"]
 
 
+def test_a_database_that_breaks_off_half_way_keeps_nothing(registry: Registry, sql: SQL) -> None:
+    def break_the_last_table(_: list[Change]) -> set[str]:
+        sql(
+            "CREATE TRIGGER full BEFORE INSERT ON project_ownership "
+            "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+        return set()
+
+    with pytest.raises(FinopsError):
+        registry.apply_document(parse_document(BOTH), check=break_the_last_table)
+    for table in ("teams", "team_attributes", "projects", "project_attributes"):
+        assert sql(f"SELECT count(*) FROM {table}") == [(0,)]
+    [entry] = registry.audit_entries()
+    assert (entry.action, entry.outcome) == ("registry.apply", "refused")
+    assert registry.verify_audit().problems == ()
+
+
 def test_who_was_seen_by_a_key_is_recorded(registry: Registry) -> None:
     registry.apply_document(parse_document(BOTH), check=lambda _: {"search"})
     assert json.loads(registry.audit_entries()[-1].after or "")["validated"] is True

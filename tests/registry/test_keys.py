@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC
 
 import pytest
+from sqlalchemy import Engine, event
 
 from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.registry import Registry, open_registry
@@ -125,6 +126,26 @@ def test_every_active_team_is_collectable_with_or_without_a_key(
     assert web.key.reveal() == key
     assert registry.collectable_teams([]) == registry.collectable_teams(None)
     assert [team.team_id for team in registry.collectable_teams(["web", "web"])] == ["web"]
+
+
+def test_more_keys_take_no_more_questions(registry: Registry, key: str) -> None:
+    def questions() -> int:
+        asked: list[str] = []
+
+        def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            asked.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            assert any(team.key for team in registry.collectable_teams(None))
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        return len(asked)
+
+    registry.register_key("web", key)
+    of_one = questions()
+    registry.register_key("mobile", key)
+    assert questions() == of_one
 
 
 def test_unknown_and_ended_teams_are_all_named(registry: Registry) -> None:

@@ -11,6 +11,7 @@ import psycopg2.errors
 import pytest
 from pydantic import SecretStr
 
+from finops_pipeline.doctor import Status, diagnose
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.registry import Registry, open_registry
 from finops_pipeline.settings import Settings
@@ -61,6 +62,18 @@ def fill(registry: Registry, key: str) -> None:
     registry.add_team("mobile", parent_team_id="web")
     registry.register_key("web", key)
     registry.add_project("search", team_id="web", openai_project_id="proj_1")
+
+
+def test_the_doctor_says_what_the_reader_may_not_and_goes_on(
+    acting_as: As, users: PostgreSQL, place: str, settings: Settings, key: str
+) -> None:
+    fill(acting_as("administrator"), key)
+    url = users.url(place, "secured_reader", PASSWORD)
+    found = diagnose(lambda: settings.model_copy(update={"registry_url": url}))
+    by_name = {check.name: check for check in found}
+    assert by_name["keys_readable"].status is Status.FAIL
+    assert "does not allow this to its database user" in by_name["keys_readable"].detail
+    assert {"registry", "disk_space", "warehouse_writable"} <= by_name.keys()
 
 
 def test_the_administrator_keeps_teams_projects_and_keys(

@@ -6,6 +6,10 @@ line_items as (
     select * from {{ ref('int_line_items_parsed') }}
 ),
 
+sources as (
+    select * from {{ ref('int_sources_reported') }}
+),
+
 project_ownership as (
     select * from {{ ref('stg_registry__project_ownership') }}
 )
@@ -30,12 +34,13 @@ select
     costs.collection_id,
     costs.collected_at,
     'costs_v1' as api_version,
-    -- The only source there is, so what it says is what is reported.
-    true as is_reported,
+    coalesce(sources.api_version = 'costs_v1', false) as is_reported,
     coalesce(project_ownership.team_id, {{ unallocated() }}) as team_id,
     coalesce(project_ownership.project_id, {{ unallocated() }}) as project_id
 from costs
 left join line_items on costs.line_item = line_items.line_item
+left join sources
+    on costs.organization_id = sources.organization_id and costs.cost_date = sources.cost_date
 left join project_ownership
     on
         costs.openai_project_id = project_ownership.openai_project_id

@@ -8,6 +8,10 @@ costs as (
     select * from {{ ref('int_costs_landed') }}
 ),
 
+usage as (
+    select * from {{ ref('int_usage_landed') }}
+),
+
 listed_projects as (
     select * from {{ ref('stg_openai__projects') }}
 ),
@@ -31,6 +35,16 @@ revision_scopes as (
         openai_project_id,
         openai_project_name
     from costs
+
+    union
+
+    select
+        revision_id,
+        organization_id,
+        null as organization_name,
+        openai_project_id,
+        null as openai_project_name
+    from usage
 ),
 
 seen as (

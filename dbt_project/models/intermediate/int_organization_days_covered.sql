@@ -10,8 +10,8 @@ teams as (
     select * from {{ ref('stg_registry__teams') }}
 ),
 
-sightings as (
-    select * from {{ ref('int_costs_sightings') }}
+sources as (
+    select * from {{ ref('int_sources_reported') }}
 ),
 
 build_settings as (
@@ -44,7 +44,7 @@ expected_organizations as (
 
 first_days as (
     select min(cost_date) as first_day
-    from sightings
+    from sources
 ),
 
 days as (
@@ -62,12 +62,12 @@ select
     expected_organizations.organization_id,
     days.cost_date,
     -- A reading that came before the day was over is no reading of the day.
-    coalesce(sightings.is_whole_day, false) as is_covered,
-    coalesce(sightings.is_settled, false) as is_settled
+    coalesce(sources.is_whole_day, false) as is_covered,
+    coalesce(sources.is_settled, false) as is_settled
 from expected_organizations
 inner join days
     on days.cost_date <= coalesce(expected_organizations.expected_until, cast('infinity' as date))
-left join sightings
+left join sources
     on
-        expected_organizations.organization_id = sightings.organization_id
-        and days.cost_date = sightings.cost_date
+        expected_organizations.organization_id = sources.organization_id
+        and days.cost_date = sources.cost_date

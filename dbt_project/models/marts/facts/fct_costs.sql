@@ -7,8 +7,22 @@
 ) }}
 
 -- depends_on: {{ ref('int_costs_changed') }}
-with costs as (
+with billed as (
     select * from {{ ref('int_costs_attributed') }}
+),
+
+used as (
+    select * from {{ ref('int_usage_costed') }}
+),
+
+costs as (
+    select * exclude (is_superseded)
+    from billed
+    where not is_superseded
+
+    union all by name
+
+    select * from used
 )
 
 select
@@ -39,4 +53,3 @@ select
     collection_id,
     collected_at
 from costs
-where not is_superseded

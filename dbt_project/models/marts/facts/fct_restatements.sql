@@ -6,7 +6,10 @@
 ) }}
 
 with changed as (
-    select * from {{ ref('int_costs_changed') }}
+    select distinct
+        organization_id,
+        cost_date
+    from {{ ref('int_costs_changed') }}
 ),
 
 contents as (
@@ -33,7 +36,6 @@ changed_contents as (
         on
             contents.organization_id = changed.organization_id
             and contents.cost_date = changed.cost_date
-            and changed.api_version = 'costs_v1'
 ),
 
 amounts as (

@@ -1,0 +1,65 @@
+{{ config(materialized='table') }}
+
+with costs as (
+    select * from {{ ref('int_costs_sightings') }}
+),
+
+usage as (
+    select * from {{ ref('int_usage_sightings') }}
+),
+
+build_settings as (
+    select * from {{ ref('stg_pipeline__build_settings') }}
+),
+
+-- Usage tells a day once every endpoint that was asked about models has told it.
+usage_days as (
+    select
+        organization_id,
+        cost_date,
+        bool_or(is_read) and bool_and(is_whole_day) as is_whole_day,
+        bool_and(is_settled) as is_settled
+    from usage
+    where endpoint in {{ model_endpoints() }}
+    group by organization_id, cost_date
+),
+
+days as (
+    select
+        coalesce(costs.organization_id, usage_days.organization_id) as organization_id,
+        coalesce(costs.cost_date, usage_days.cost_date) as cost_date,
+        costs.organization_id is not null as has_costs,
+        coalesce(costs.is_whole_day, false) as has_whole_costs,
+        coalesce(costs.is_settled, false) as has_settled_costs,
+        coalesce(usage_days.is_whole_day, false) as has_whole_usage,
+        coalesce(usage_days.is_settled, false) as has_settled_usage
+    from costs
+    full outer join usage_days
+        on
+            costs.organization_id = usage_days.organization_id
+            and costs.cost_date = usage_days.cost_date
+),
+
+chosen as (
+    select
+        days.*,
+        case
+            when build_settings.cost_source = 'usage_v1' and days.has_whole_usage then 'usage_v1'
+            when days.has_whole_costs then 'costs_v1'
+            when days.has_whole_usage then 'usage_v1'
+            when days.has_costs then 'costs_v1'
+            else 'usage_v1'
+        end as api_version
+    from days
+    left join build_settings on true
+)
+
+select
+    organization_id,
+    cost_date,
+    api_version,
+    case when api_version = 'costs_v1' then has_whole_costs else has_whole_usage end
+        as is_whole_day,
+    case when api_version = 'costs_v1' then has_settled_costs else has_settled_usage end
+        as is_settled
+from chosen

@@ -1,0 +1,246 @@
+"""What one page of one team becomes: rows of new revisions, then ledger entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from finops_pipeline.ingestion.endpoints import BucketEndpoint
+from finops_pipeline.ingestion.ledger import Ledger
+from finops_pipeline.ingestion.outcome import BucketOutcome, Status
+from finops_pipeline.ingestion.pseudonyms import Pseudonyms
+from finops_pipeline.ingestion.tables import COLLECTIONS, OPENAI_PROJECTS
+from finops_pipeline.openai_admin import CostsBucket, CostsPage, OpenAIError, Project, UsagePage
+from finops_pipeline.registry import TeamKey
+
+_WIDE_MONEY = pa.decimal256(60, 18)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one page adds: rows first, then the ledger entries that assert them.
+
+    Attributes:
+        tables: (raw table, rows), in the order in which they must be written.
+        buckets: What the entries say.
+        rows: Rows of new revisions in ``tables``.
+        users: OpenAI's user id of each pseudonym on the page.
+    """
+
+    tables: tuple[tuple[str, pa.Table], ...]
+    buckets: tuple[BucketOutcome, ...] = ()
+    rows: int = 0
+    users: dict[str, str] = field(default_factory=dict)
+
+
+class Batches:
+    """Makes the batches of one team.
+
+    Args:
+        run_id: Written into each ledger entry.
+        ledger: What earlier collections know.
+
+    Attributes:
+        key: The key that answers come by; changes when it was rotated meanwhile.
+    """
+
+    def __init__(
+        self,
+        team_id: str,
+        key: TeamKey | None,
+        *,
+        run_id: str,
+        ledger: Ledger,
+        pseudonyms: Pseudonyms,
+    ) -> None:
+        self.key = key
+        self._team_id = team_id
+        self._run_id = run_id
+        self._ledger = ledger
+        self._pseudonyms = pseudonyms
+        self._organization_id = key.organization_id if key else None
+
+    def of_page(self, endpoint: BucketEndpoint, page: CostsPage | UsagePage) -> Batch:
+        """An entry for each day of the page, and the rows of those whose content is new.
+
+        Raises:
+            OpenAIError: the page is of another organization.
+            FinopsError: the key of the pseudonyms does not open.
+        """
+        entries: list[dict[str, Any]] = []
+        outcomes: list[BucketOutcome] = []
+        landing: list[pa.RecordBatch] = []
+        users: dict[str, str] = {}
+        for bucket in page.buckets:
+            self._check_organization(bucket)
+            rows, found = self._pseudonyms.replaced(bucket.rows)
+            users |= found
+            digest = endpoint.content_hash(rows)
+            known = self._ledger.content.get((self._team_id, endpoint.name, bucket.day))
+            changed = known is None or (known.content_hash, known.query_signature) != (
+                digest,
+                bucket.query_signature,
+            )
+            revision_id = uuid4().hex if changed or known is None else known.revision_id
+            if changed and rows.num_rows:
+                landing.append(self._revision(endpoint, bucket.day, revision_id, rows))
+            costs = _sum_per_currency(rows)
+            outcomes.append(
+                BucketOutcome(
+                    self._team_id,
+                    endpoint.name,
+                    bucket.day,
+                    Status.OK,
+                    rows.num_rows,
+                    changed,
+                    () if costs is None else tuple(costs.items()),
+                )
+            )
+            entries.append(
+                self._entry(endpoint, bucket.day, Status.OK, page.received_at)
+                | _in_ledger(costs)
+                | {
+                    "organization_id": bucket.organization_id,
+                    "row_count": rows.num_rows,
+                    "content_hash": digest,
+                    "revision_id": revision_id,
+                    "query_signature": bucket.query_signature,
+                    "unknown_fields": ",".join(bucket.unknown_fields) or None,
+                }
+            )
+        tables = [(endpoint.table, pa.Table.from_batches(landing))] if landing else []
+        tables.append(_collections(entries))
+        rows_landing = sum(rows.num_rows for rows in landing)
+        return Batch(tuple(tables), tuple(outcomes), rows_landing, users)
+
+    def without_answer(
+        self, endpoint: BucketEndpoint, days: Sequence[date], status: Status, reason: str
+    ) -> Batch:
+        """An entry for each of ``days`` that says why it was not read."""
+        now = datetime.now(UTC)
+        return Batch(
+            (
+                _collections(
+                    self._entry(endpoint, day, status, now) | {"error": reason} for day in days
+                ),
+            ),
+            tuple(
+                BucketOutcome(self._team_id, endpoint.name, day, status, error=reason)
+                for day in days
+            ),
+        )
+
+    def of_projects(self, projects: Iterable[Project]) -> Batch | None:
+        """The projects whose names or status are new; None if none are."""
+        assert self.key is not None
+        known = self._ledger.project_names
+        key = (self._team_id, self.key.fingerprint)
+        now = datetime.now(UTC)
+        rows = [
+            {
+                "team_id": self._team_id,
+                "key_fingerprint": self.key.fingerprint,
+                "project_id": project.id,
+                "project_name": project.name,
+                "status": project.status,
+                "created_at": project.created_at,
+                "archived_at": project.archived_at,
+                "collected_at": now,
+            }
+            for project in projects
+            if known.get((*key, project.id)) != (project.name, project.status)
+        ]
+        if not rows:
+            return None
+        return Batch((("openai_projects", pa.Table.from_pylist(rows, schema=OPENAI_PROJECTS)),))
+
+    def _check_organization(self, bucket: CostsBucket) -> None:
+        """A key of another organization is answered too: only the id tells.
+
+        Raises:
+            OpenAIError: the answer names another organization than the registration, or than an
+                earlier answer of this collection.
+        """
+        found, known = bucket.organization_id, self._organization_id
+        if found is not None and known is not None and found != known:
+            raise OpenAIError(
+                "wrong_organization",
+                f"Team '{self._team_id}': the key opens organization {found} and not {known}.",
+                "Register an admin key of the team's own organization with "
+                f"`finops key rotate {self._team_id}`.",
+            )
+        self._organization_id = known or found
+
+    def _revision(
+        self, endpoint: BucketEndpoint, day: date, revision_id: str, rows: pa.RecordBatch
+    ) -> pa.RecordBatch:
+        same = {
+            "revision_id": revision_id,
+            "team_id": self._team_id,
+            "cost_date": day,
+            "endpoint": endpoint.name,
+        }
+        answered = set(rows.schema.names)
+        return pa.RecordBatch.from_arrays(
+            [
+                rows.column(column.name)
+                if column.name in answered
+                else pa.repeat(pa.scalar(same[column.name], column.type), rows.num_rows)
+                for column in endpoint.schema
+            ],
+            schema=endpoint.schema,
+        )
+
+    def _entry(
+        self, endpoint: BucketEndpoint, day: date, status: Status, collected_at: datetime
+    ) -> dict[str, Any]:
+        return {
+            "collection_id": uuid4().hex,
+            "run_id": self._run_id,
+            "team_id": self._team_id,
+            "endpoint": endpoint.name,
+            "cost_date": day,
+            "key_id": self.key.key_id if self.key else None,
+            "key_fingerprint": self.key.fingerprint if self.key else None,
+            "status": status.value,
+            "collected_at": collected_at,
+        }
+
+
+def _collections(entries: Iterable[dict[str, Any]]) -> tuple[str, pa.Table]:
+    return "collections", pa.Table.from_pylist(list(entries), schema=COLLECTIONS)
+
+
+def _in_ledger(costs: dict[str, Decimal] | None) -> dict[str, Any]:
+    """The ledger's ``cost`` and ``currency``: one sum, or none where nothing or several fit."""
+    if costs is None or len(costs) > 1:
+        return {}
+    ((currency, cost),) = costs.items() or ((None, Decimal(0)),)
+    return {"cost": cost, "currency": currency}
+
+
+def _sum_per_currency(rows: pa.RecordBatch) -> dict[str, Decimal] | None:
+    """Exact sums; a row without a currency is billed in USD, as OpenAI bills everything.
+
+    None for rows that carry no amounts at all.
+    """
+    if "amount" not in rows.schema.names:
+        return None
+    # A sum keeps its column's width and would wrap silently; in a wider one it cannot.
+    amounts = rows.column("amount").cast(_WIDE_MONEY)
+    currencies = rows.column("currency").fill_null("USD")
+    found = currencies.unique().to_pylist()
+    return {
+        currency: pc.sum(
+            amounts if len(found) == 1 else amounts.filter(pc.equal(currencies, currency)),
+            min_count=0,
+        ).as_py()
+        for currency in found
+    }

@@ -1,0 +1,68 @@
+"""The endpoints that answer in daily buckets: what of them lands where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import pyarrow as pa
+
+from finops_pipeline.ingestion.content import COSTS_CONTENT, USAGE_CONTENT, content_hash
+from finops_pipeline.ingestion.tables import COSTS, USAGE
+from finops_pipeline.openai_admin import (
+    ENDPOINTS,
+    AdminClient,
+    CostsPage,
+    UsageEndpoint,
+    UsagePage,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class BucketEndpoint:
+    """An endpoint whose (team, day) buckets are collected.
+
+    Attributes:
+        name: As in the ledger's column ``endpoint``.
+        table: The raw table that its rows land in.
+        schema: That table's columns, without ``_dlt_load_id``.
+        read: Reads the days from a first one to another (exclusive) through a client; the last
+            argument is the number of rows that a day of this team seldom exceeds.
+        content_hash: When two readings of a bucket say the same.
+    """
+
+    name: str
+    table: str
+    schema: pa.Schema
+    read: Callable[[AdminClient, date, date, int | None], Iterator[CostsPage | UsagePage]]
+    content_hash: Callable[[pa.RecordBatch], str]
+
+
+def _read_costs(
+    client: AdminClient, start: date, end: date, rows_per_bucket: int | None
+) -> Iterator[CostsPage]:
+    return client.costs(start, end, rows_per_bucket=rows_per_bucket)
+
+
+def _usage(name: UsageEndpoint) -> BucketEndpoint:
+    def read(
+        client: AdminClient, start: date, end: date, rows_per_bucket: int | None
+    ) -> Iterator[UsagePage]:
+        return client.usage(name, start, end, rows_per_bucket=rows_per_bucket)
+
+    digest = partial(content_hash, columns=USAGE_CONTENT, sparse=True)
+    return BucketEndpoint(name, "usage", USAGE, read, digest)
+
+
+COSTS_ENDPOINT = BucketEndpoint(
+    "costs", "costs", COSTS, _read_costs, partial(content_hash, columns=COSTS_CONTENT)
+)
+
+USAGE_ENDPOINTS = tuple(_usage(name) for name in ENDPOINTS)
+
+ALL_ENDPOINTS = (COSTS_ENDPOINT, *USAGE_ENDPOINTS)
+"""In the order in which a team's are read: what was billed comes first."""
+
+ENDPOINT_NAMES = tuple(endpoint.name for endpoint in ALL_ENDPOINTS)
