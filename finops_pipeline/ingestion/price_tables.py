@@ -41,6 +41,20 @@ WHERE model <> ''
 """Usage names models outright. In a bill one stands between a surface and a comma; what is no model
 there is found under no price, and does no harm."""
 
+_IN_FORCE = """
+SELECT * FROM raw.model_prices AS listed
+WHERE source = 'override' OR NOT EXISTS (
+  SELECT 1 FROM raw.model_prices AS agreed
+  WHERE agreed.source = 'override' AND agreed.price_model = listed.price_model
+    AND agreed.service_tier = listed.service_tier AND agreed.context = listed.context
+    AND agreed.modality IS NOT DISTINCT FROM listed.modality
+    AND agreed.token_kind = listed.token_kind
+    AND coalesce(agreed.valid_from, '-infinity') < coalesce(listed.valid_to, 'infinity')
+    AND coalesce(listed.valid_from, '-infinity') < coalesce(agreed.valid_to, 'infinity')
+)
+"""
+"""Without the list's prices that an override replaces, which are kept beside it."""
+
 
 @dataclass(frozen=True)
 class PriceLanding:
@@ -92,7 +106,7 @@ def land_prices(
         "run_id": run_id,
     }
     tables = {
-        "model_prices": prices,
+        "model_prices": book.prices_and_replaced(),
         "model_names": book.names(used),
         "service_tiers": service_tiers(),
         "model_price_changes": changed,
@@ -134,7 +148,7 @@ def _landed(connection: duckdb.DuckDBPyConnection) -> _Landed | None:
         fingerprint,
         version,
         frozenset(model for (model,) in models),
-        connection.execute("SELECT * FROM raw.model_prices").to_arrow_table(),
+        connection.execute(_IN_FORCE).to_arrow_table(),
         rows,
     )
 

@@ -28,6 +28,7 @@ from finops_pipeline.orchestration.jobs import BUILT_AT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
 from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
+from finops_pipeline.warehouse.warehouse import Warehouse
 
 _REGISTRY_TABLES = (
     "teams",
@@ -53,6 +54,7 @@ _SENTENCES = {
     "relationships": "Every {column_name} exists in {to}.",
     "unique_combination": "No two rows are the same in all of {columns}.",
 }
+_SHOWN_ROWS = 10
 _PASSED = frozenset({"success", "pass", "warn"})
 
 
@@ -156,6 +158,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 publishing.start_building(pipeline.warehouse.marts_path)
                 results = pipeline.dbt.build(names, on_node=pipeline.on_node)
                 failures = [result for result in results if result.status not in _PASSED]
+                worst = _worst_rows(pipeline.warehouse, results, manifest)
                 if everything and not failures:
                     publishing.finish_building(pipeline.warehouse.marts_path, context.run.run_id)
         except FinopsError as error:
@@ -167,7 +170,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 metadata={**prices.rows, "version": prices.version, "is_new": prices.is_new},
             )
         )
-        yield from _events(context, results)
+        yield from _events(context, results, manifest, worst)
         if failures:
             raise dg.Failure(_explained(failures), allow_retries=False)
 
@@ -182,7 +185,52 @@ def _dbt_names(context: dg.AssetExecutionContext) -> list[str]:
     ]
 
 
-def _events(context: dg.AssetExecutionContext, results: list[NodeResult]) -> Iterator[Any]:
+def _worst_rows(
+    warehouse: Warehouse, results: list[NodeResult], manifest: Mapping[str, Any]
+) -> dict[str, dg.TableMetadataValue]:
+    """The ten worst rows of each test that found some and keeps them. Only while writing."""
+    tests = _tests(manifest)
+    kept = [
+        result.name
+        for result in results
+        if result.failures and result.name in tests and tests[result.name]["store_failures"]
+    ]
+    worst = {}
+    for name in kept:
+        with warehouse.connect() as connection:
+            found = connection.execute(
+                f'SELECT * EXCLUDE (rank) FROM checks."{name}" ORDER BY rank LIMIT {_SHOWN_ROWS}'
+            ).to_arrow_table()
+        worst[name] = dg.MetadataValue.table(
+            [
+                dg.TableRecord({column: _shown(value) for column, value in row.items()})
+                for row in found.to_pylist()
+            ],
+            schema=dg.TableSchema([dg.TableColumn(column) for column in found.column_names]),
+        )
+    return worst
+
+
+def _shown(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _tests(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The configuration of each dbt test, by its name."""
+    return {
+        node["name"]: node["config"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "test"
+    }
+
+
+def _events(
+    context: dg.AssetExecutionContext,
+    results: list[NodeResult],
+    manifest: Mapping[str, Any],
+    worst: Mapping[str, dg.TableMetadataValue],
+) -> Iterator[Any]:
+    tests = _tests(manifest)
     asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
     check_keys = {key.name: key for key in context.selected_asset_check_keys}
     for result in results:
@@ -192,13 +240,16 @@ def _events(context: dg.AssetExecutionContext, results: list[NodeResult]) -> Ite
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=result.status == "pass",
+                # An error of dbt's own would keep the build from being published.
                 severity=(
                     dg.AssetCheckSeverity.WARN
                     if result.status == "warn"
+                    and tests[result.name]["meta"].get("dagster_severity") != "error"
                     else dg.AssetCheckSeverity.ERROR
                 ),
                 description=result.message,
-                metadata={"failing_rows": result.failures},
+                metadata={"failing_rows": result.failures}
+                | ({"worst_rows": worst[result.name]} if result.name in worst else {}),
             )
         elif result.name in asset_keys and result.status == "success":
             yield dg.MaterializeResult(

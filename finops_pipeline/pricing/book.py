@@ -31,11 +31,14 @@ class PriceBook:
     Attributes:
         version: Package and version of the list, as in ``genai-prices 0.2.3``.
         entries: Every price; for a key and a day at most one.
+        replaced: Prices of the list in whose place the override file has others, as the list has
+            them: a bill at an agreed rate differs from the list by a known amount.
         name_book: The names under which they are found.
     """
 
     version: str
     entries: tuple[Price, ...]
+    replaced: tuple[Price, ...]
     name_book: NameBook
 
     @classmethod
@@ -61,12 +64,25 @@ class PriceBook:
         names = NameBook(
             listed=frozenset(price.key.model for price in prices), listed_model=listed_model
         )
+        replaced: list[Price] = []
         if overrides is not None:
-            prices, names = overridden(prices, names, overrides)
-        return cls(version=f"genai-prices {__version__}", entries=tuple(prices), name_book=names)
+            prices, replaced, names = overridden(prices, names, overrides)
+        return cls(
+            version=f"genai-prices {__version__}",
+            entries=tuple(prices),
+            replaced=tuple(replaced),
+            name_book=names,
+        )
 
     def prices(self) -> pa.Table:
-        """``raw.model_prices``, see :data:`MODEL_PRICES`."""
+        """Prices in force, with :data:`MODEL_PRICES`."""
+        return self._table(self.entries)
+
+    def prices_and_replaced(self) -> pa.Table:
+        """``raw.model_prices``: prices in force, and the list's that an override replaces."""
+        return self._table((*self.entries, *self.replaced))
+
+    def _table(self, prices: Iterable[Price]) -> pa.Table:
         rows = [
             {
                 "price_model": price.key.model,
@@ -84,7 +100,7 @@ class PriceBook:
                 "is_backdated": price.is_backdated,
                 "price_book_version": self.version,
             }
-            for price in self.entries
+            for price in prices
         ]
         return pa.Table.from_pylist(rows, schema=MODEL_PRICES)
 

@@ -7,13 +7,20 @@ from itertools import combinations
 from pathlib import Path
 
 from finops_pipeline.pricing.names import NameBook
-from finops_pipeline.pricing.periods import laid_over, overlap, with_modalities_told_apart
+from finops_pipeline.pricing.periods import (
+    laid_over,
+    laid_under,
+    overlap,
+    with_modalities_told_apart,
+)
 from finops_pipeline.pricing.price_file import PriceEntry, read_price_file, wrong_file
 from finops_pipeline.pricing.vocabulary import Price, canonical_name
 
 
-def overridden(listed: list[Price], names: NameBook, path: Path) -> tuple[list[Price], NameBook]:
-    """List prices and names after the file at ``path`` has been applied.
+def overridden(
+    listed: list[Price], names: NameBook, path: Path
+) -> tuple[list[Price], list[Price], NameBook]:
+    """Prices, the list's prices that they replace, and names after ``path`` has been applied.
 
     An entry for a model of the list changes that model, under all the names that it has. An entry
     for one of those other names (a snapshot, a fine-tuned model) changes that name alone: it gets
@@ -26,26 +33,30 @@ def overridden(listed: list[Price], names: NameBook, path: Path) -> tuple[list[P
     for number, entry in enumerate(read_price_file(path), start=1):
         entries.setdefault(canonical_name(entry.model), []).append((number, entry))
 
-    prices = listed
+    prices, replaced = listed, list[Price]()
     # models of the list first, then shorter names: those whose prices others take over
     for model in sorted(entries, key=lambda name: (name not in names.listed, len(name), name)):
         if model not in names.listed:
             parent = names.find(model).price_model
             prices = prices + [_renamed(p, model) for p in prices if p.key.model == parent]
+            replaced = replaced + [_renamed(p, model) for p in replaced if p.key.model == parent]
             names = replace(names, own=frozenset({*names.own, model}))
         others = [price for price in prices if price.key.model != model]
         present = [price for price in prices if price.key.model == model]
-        prices = others + _applied(model, present, entries[model], path)
-    return prices, names
+        present, given = _given(model, present, entries[model], path)
+        replaced = replaced + laid_under([p for p in present if p.source == "list"], given)
+        prices = others + laid_over(present, given)
+    return prices, replaced, names
 
 
 def _renamed(price: Price, model: str) -> Price:
     return replace(price, key=price.key._replace(model=model))
 
 
-def _applied(
+def _given(
     model: str, present: list[Price], entries: list[tuple[int, PriceEntry]], path: Path
-) -> list[Price]:
+) -> tuple[list[Price], list[Price]]:
+    """The prices of a model that are there and those of the file, modalities told apart."""
     numbers: list[int] = []
     given: list[Price] = []
     for number, entry in entries:
@@ -61,7 +72,7 @@ def _applied(
                 f"entries {one} and {two} ({model}) both give {price.key.kind} a price for the same"
                 " day and tier; let valid_to of the earlier be valid_from of the later",
             )
-    return laid_over(present, given)
+    return present, given
 
 
 def _with_long_context(price: Price, present: list[Price], number: int, path: Path) -> Price:

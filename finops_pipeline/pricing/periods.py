@@ -48,6 +48,21 @@ def laid_over(prices: Iterable[Price], overrides: Iterable[Price]) -> list[Price
     return left + [override for group in by_key.values() for override in group]
 
 
+def laid_under(prices: Iterable[Price], overrides: Iterable[Price]) -> list[Price]:
+    """Of ``prices`` what ``overrides`` cover, each for the days that an override takes from it."""
+    overrides = list(overrides)
+    return [
+        replace(
+            price,
+            valid_from=max(price, override, key=starts).valid_from,
+            valid_to=min(price, override, key=ends).valid_to,
+        )
+        for price in prices
+        for override in overrides
+        if price.key == override.key and overlap(price, override)
+    ]
+
+
 def _without(price: Price, overrides: list[Price]) -> Iterator[Price]:
     for override in sorted(overrides, key=starts):
         if not overlap(price, override):

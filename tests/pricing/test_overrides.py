@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.pricing import PriceBook
-from finops_pipeline.pricing.periods import laid_over
+from finops_pipeline.pricing.periods import laid_over, laid_under
 from finops_pipeline.pricing.vocabulary import Price, PriceKey
 from tests.pricing.billing import cost, price_file, price_model, rows_for, unit_price
 
@@ -51,6 +51,12 @@ def test_a_negotiated_rate_holds_for_its_days_and_the_list_before_and_after(
         (None, date(2026, 11, 15), "list"),
         (date(2026, 12, 1), None, "list"),
         (date(2026, 11, 15), date(2026, 12, 1), "override"),
+    ]
+    # what the list says of these days is kept beside, for bills at the agreed rate
+    kept = [r for r in book.prices_and_replaced().to_pylist() if r not in book.prices().to_pylist()]
+    assert [(r["token_kind"], r["unit_price"], r["valid_from"], r["valid_to"]) for r in kept] == [
+        ("input", Decimal("0.0000025"), date(2026, 11, 15), date(2026, 12, 1)),
+        ("output", Decimal("0.00001"), date(2026, 11, 15), date(2026, 12, 1)),
     ]
     # other tiers are not meant
     assert cost(book, "gpt-4o", MILLION, on=date(2026, 11, 20), tier="batch") == Decimal("7.5")
@@ -274,5 +280,6 @@ def test_any_override_wins_on_its_days_and_only_there(base: list[Price], over: l
     result = laid_over(base, over)
     for day in [date(2025, 1, 1), *DAYS, date(2027, 1, 1)]:
         assert on(result, day) == (on(over, day) or on(base, day))
+        assert on(laid_under(base, over), day) == (on(base, day) if on(over, day) else [])
     for part in result:
         assert (part.valid_from or date.min) < (part.valid_to or date.max)
