@@ -36,12 +36,13 @@ NOT_COMPARED = {
     "fct_costs": {"collection_id", "collected_at"},
     "fct_restatements": {"collected_at"},
     "fct_superseded_costs": {"collection_id", "collected_at"},
+    "fct_usage": {"usage_id", "user_id"},
     "rpt_build": {"run_id", "built_at"},
     "rpt_collection_status": {"last_ok_at", "collected_at"},
-    "rpt_collections": {"collection_id", "run_id", "collected_at"},
+    "rpt_collections": {"collection_id", "run_id", "collected_at", "content_hash"},
     "rpt_revisions": {"collection_id", "known_from", "known_until", "settled_from"},
 }
-"""Ids and times, which differ from run to run by nature."""
+"""Ids, times and pseudonyms, which differ from run to run or from site to site by nature."""
 
 READER = """
 import json, sys, threading

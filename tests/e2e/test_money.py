@@ -227,7 +227,7 @@ def test_who_failed_and_why_is_in_the_collection_status(story: dict[str, Chapter
         team: (days, error)
         for team, days, error in story["first"].query(
             "SELECT team_id, count(*), any_value(error) FROM rpt_collection_status "
-            "WHERE status = 'failed' GROUP BY team_id"
+            "WHERE status = 'failed' AND endpoint = 'costs' GROUP BY team_id"
         )
     }
     assert {team: days for team, (days, _) in failed.items()} == dict.fromkeys(
@@ -240,7 +240,7 @@ def test_who_failed_and_why_is_in_the_collection_status(story: dict[str, Chapter
     assert "finops key register keyless" in reasons["keyless"]
     assert story["first"].query(
         "SELECT team_id, count(*) FROM rpt_collection_status WHERE status = 'ok' "
-        "GROUP BY team_id ORDER BY team_id"
+        "AND endpoint = 'costs' GROUP BY team_id ORDER BY team_id"
     ) == [("search", len(DAYS)), ("support", len(DAYS))]
 
 

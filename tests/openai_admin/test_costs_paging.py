@@ -93,7 +93,7 @@ def test_page_shrinks_when_days_turn_out_large(server: ScriptedServer) -> None:
 def test_unknown_large_days_shrink_the_second_query(server: ScriptedServer) -> None:
     server.otherwise = Account(rows=lambda day: 1_000 if day == JANUARY else 1)
     read(server, JANUARY, date(2026, 3, 1))
-    assert [asked["limit"] for asked in server.asked] == ["31", "20", "20"]
+    assert [asked["limit"] for asked in server.asked] == ["31", "25", "25"]
     assert [len(asked.all("page")) for asked in server.asked] == [0, 0, 1]
 
 
