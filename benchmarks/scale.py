@@ -59,7 +59,6 @@ class Site:
     """A data directory whose registry has the company's teams and projects."""
 
     settings: Settings
-    company: Company
 
     def run(self, *arguments: str) -> Run:
         """A run in a process of its own.
@@ -209,7 +208,7 @@ def site(company: Company) -> Iterator[Site]:
                     team_id=project.team_id,
                     openai_project_id=project.openai_project_id,
                 )
-        yield Site(settings, company)
+        yield Site(settings)
 
 
 def _morning(newest: date) -> datetime:

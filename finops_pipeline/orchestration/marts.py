@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
+import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -127,6 +128,7 @@ def registry_asset() -> dg.AssetSpec:
 def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     """All dbt models, built and tested in a working copy of the published file."""
     manifest = read_manifest(pipeline.dbt.manifest())
+    tests = _test_configs(manifest)
     translator = Translator()
 
     @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
@@ -158,7 +160,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 publishing.start_building(pipeline.warehouse.marts_path)
                 results = pipeline.dbt.build(names, on_node=pipeline.on_node)
                 failures = [result for result in results if result.status not in _PASSED]
-                worst = _worst_rows(pipeline.warehouse, results, manifest)
+                worst = _worst_rows(pipeline.warehouse, results, tests)
                 if everything and not failures:
                     publishing.finish_building(pipeline.warehouse.marts_path, context.run.run_id)
         except FinopsError as error:
@@ -170,7 +172,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
                 metadata={**prices.rows, "version": prices.version, "is_new": prices.is_new},
             )
         )
-        yield from _events(context, results, manifest, worst)
+        yield from _events(context, results, tests, worst)
         if failures:
             raise dg.Failure(_explained(failures), allow_retries=False)
 
@@ -186,36 +188,38 @@ def _dbt_names(context: dg.AssetExecutionContext) -> list[str]:
 
 
 def _worst_rows(
-    warehouse: Warehouse, results: list[NodeResult], manifest: Mapping[str, Any]
+    warehouse: Warehouse, results: list[NodeResult], tests: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dg.TableMetadataValue]:
     """The ten worst rows of each test that found some and keeps them. Only while writing."""
-    tests = _tests(manifest)
     kept = [
         result.name
         for result in results
         if result.failures and result.name in tests and tests[result.name]["store_failures"]
     ]
-    worst = {}
-    for name in kept:
-        with warehouse.connect() as connection:
-            found = connection.execute(
-                f'SELECT * EXCLUDE (rank) FROM checks."{name}" ORDER BY rank LIMIT {_SHOWN_ROWS}'
-            ).to_arrow_table()
-        worst[name] = dg.MetadataValue.table(
-            [
-                dg.TableRecord({column: _shown(value) for column, value in row.items()})
-                for row in found.to_pylist()
-            ],
-            schema=dg.TableSchema([dg.TableColumn(column) for column in found.column_names]),
-        )
-    return worst
+    if not kept:
+        return {}
+    with warehouse.connect() as connection:
+        return {name: _worst_of(connection, name) for name in kept}
+
+
+def _worst_of(connection: duckdb.DuckDBPyConnection, test: str) -> dg.TableMetadataValue:
+    found = connection.execute(
+        f'SELECT * EXCLUDE (rank) FROM checks."{test}" ORDER BY rank LIMIT {_SHOWN_ROWS}'
+    ).to_arrow_table()
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord({column: _shown(value) for column, value in row.items()})
+            for row in found.to_pylist()
+        ],
+        schema=dg.TableSchema([dg.TableColumn(column) for column in found.column_names]),
+    )
 
 
 def _shown(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _tests(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+def _test_configs(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The configuration of each dbt test, by its name."""
     return {
         node["name"]: node["config"]
@@ -227,10 +231,9 @@ def _tests(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def _events(
     context: dg.AssetExecutionContext,
     results: list[NodeResult],
-    manifest: Mapping[str, Any],
+    tests: Mapping[str, Mapping[str, Any]],
     worst: Mapping[str, dg.TableMetadataValue],
 ) -> Iterator[Any]:
-    tests = _tests(manifest)
     asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
     check_keys = {key.name: key for key in context.selected_asset_check_keys}
     for result in results:

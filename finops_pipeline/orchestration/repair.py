@@ -132,29 +132,32 @@ def with_lost_runs(gaps: Sequence[Gap], instance: dg.DagsterInstance, now: datet
         statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
         created_after=now - _REMEMBERED,
     )
-    lost = []
-    for record in instance.get_run_records(wanted):
-        run = record.dagster_run
-        days = (run.tags[RANGE_START_TAG], run.tags[RANGE_END_TAG])
-        teams = teams_of(run, OPENAI_OP)
-        lost.append((run.run_id, days, teams, record.update_timestamp))
-    counted = []
-    for gap in gaps:
-        for run_id, (start, end), teams, ended_at in lost:
-            if (
-                run_id not in gap.failed_runs
-                and gap.team_id in teams
-                and start <= gap.day.isoformat() <= end
-                and (gap.read_at is None or gap.read_at < ended_at)
-            ):
-                gap = replace(  # noqa: PLW2901
-                    gap,
-                    tries=gap.tries | {run_id},
-                    tried_at=max(gap.tried_at or ended_at, ended_at),
-                    error=gap.error or f"Run {run_id} ended before it read anything.",
-                )
-        counted.append(gap)
-    return counted
+    lost = instance.get_run_records(wanted)
+    return [_with_lost_runs(gap, lost) for gap in gaps]
+
+
+def _with_lost_runs(gap: Gap, lost: Sequence[dg.RunRecord]) -> Gap:
+    missed = [record for record in lost if _should_have_read(record, gap)]
+    if not missed:
+        return gap
+    run_ids = [record.dagster_run.run_id for record in missed]
+    ended = [record.update_timestamp for record in missed]
+    return replace(
+        gap,
+        tries=gap.tries | set(run_ids),
+        tried_at=max([*ended, gap.tried_at] if gap.tried_at else ended),
+        error=gap.error or f"Run {run_ids[0]} ended before it read anything.",
+    )
+
+
+def _should_have_read(record: dg.RunRecord, gap: Gap) -> bool:
+    run = record.dagster_run
+    return (
+        run.run_id not in gap.failed_runs
+        and gap.team_id in teams_of(run, OPENAI_OP)
+        and run.tags[RANGE_START_TAG] <= gap.day.isoformat() <= run.tags[RANGE_END_TAG]
+        and (gap.read_at is None or gap.read_at < record.update_timestamp)
+    )
 
 
 def _request(repair: Repair) -> dg.RunRequest:

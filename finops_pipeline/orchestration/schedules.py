@@ -98,7 +98,7 @@ def _due(pipeline: Pipeline, context: dg.ScheduleEvaluationContext) -> list[tupl
         )
     except FinopsError as error:
         # The window needs no ledger. Older days that are due stay so until tomorrow.
-        context.log.warning(f"Only the restatement window is read: {error}")  # noqa: G004
+        context.log.warning("Only the restatement window is read: %s", error)
         return [last_days(yesterday, settings.restatement_days)]
     return joined(due, _RUNS_AT_ONCE)
 

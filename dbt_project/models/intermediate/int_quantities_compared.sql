@@ -59,68 +59,48 @@ gaps as (
     having sum(billed_quantity) != sum(used_quantity)
 ),
 
+neighbours as (
+    select
+        *,
+        case when lag(cost_date) over days = cost_date - 1 then lag(gap) over days end
+            as previous_gap,
+        case when lead(cost_date) over days = cost_date + 1 then lead(gap) over days end
+            as next_gap
+    from gaps
+    window days as (
+        partition by
+            organization_id, openai_project_id, price_model, token_kind, price_modality
+        order by cost_date
+    )
+),
+
 -- Billed on one day and used on the next one, which is how it was seen.
 moved as (
     select
-        gaps.*,
-        coalesce(gaps.gap > 0 and gaps.gap = -next_day.gap, false) as is_used_next_day,
-        coalesce(gaps.gap < 0 and gaps.gap = -previous_day.gap, false) as is_billed_day_before,
-        previous_day.gap as previous_gap,
-        next_day.gap as next_gap
-    from gaps
-    left join gaps as previous_day
-        on
-            gaps.organization_id = previous_day.organization_id
-            and gaps.cost_date = previous_day.cost_date + 1
-            and gaps.openai_project_id is not distinct from previous_day.openai_project_id
-            and gaps.price_model = previous_day.price_model
-            and gaps.token_kind = previous_day.token_kind
-            and gaps.price_modality is not distinct from previous_day.price_modality
-    left join gaps as next_day
-        on
-            gaps.organization_id = next_day.organization_id
-            and gaps.cost_date = next_day.cost_date - 1
-            and gaps.openai_project_id is not distinct from next_day.openai_project_id
-            and gaps.price_model = next_day.price_model
-            and gaps.token_kind = next_day.token_kind
-            and gaps.price_modality is not distinct from next_day.price_modality
+        *,
+        coalesce(gap > 0 and gap = -next_gap, false) as is_used_next_day,
+        coalesce(gap < 0 and gap = -previous_gap, false) as is_billed_day_before
+    from neighbours
 ),
 
 -- The other way round, of what is left: each gap counts for one pair.
 paired as (
     select
-        moved.*,
+        *,
         (
-            moved.is_used_next_day
-            or moved.is_billed_day_before
-            or (
-                moved.gap < 0
-                and coalesce(moved.gap = -moved.next_gap, false)
-                and not coalesce(next_day.is_used_next_day, false)
-            )
-            or (
-                moved.gap > 0
-                and coalesce(moved.gap = -moved.previous_gap, false)
-                and not coalesce(previous_day.is_billed_day_before, false)
+            is_used_next_day
+            or is_billed_day_before
+            or coalesce(gap < 0 and gap = -next_gap and not lead(is_used_next_day) over days, false)
+            or coalesce(
+                gap > 0 and gap = -previous_gap and not lag(is_billed_day_before) over days, false
             )
         ) as is_moved
     from moved
-    left join moved as previous_day
-        on
-            moved.organization_id = previous_day.organization_id
-            and moved.cost_date = previous_day.cost_date + 1
-            and moved.openai_project_id is not distinct from previous_day.openai_project_id
-            and moved.price_model = previous_day.price_model
-            and moved.token_kind = previous_day.token_kind
-            and moved.price_modality is not distinct from previous_day.price_modality
-    left join moved as next_day
-        on
-            moved.organization_id = next_day.organization_id
-            and moved.cost_date = next_day.cost_date - 1
-            and moved.openai_project_id is not distinct from next_day.openai_project_id
-            and moved.price_model = next_day.price_model
-            and moved.token_kind = next_day.token_kind
-            and moved.price_modality is not distinct from next_day.price_modality
+    window days as (
+        partition by
+            organization_id, openai_project_id, price_model, token_kind, price_modality
+        order by cost_date
+    )
 ),
 
 explained as (
