@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,12 +17,21 @@ from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from dagster import AssetKey
+
     from finops_pipeline.cli.progress import RunProgress
     from finops_pipeline.ingestion.outcome import Collection
     from finops_pipeline.orchestration.run import DateRange, Runner
 
 PARTIAL = 3
 """Exit code: some teams failed, the others are loaded."""
+
+
+class RawAsset(StrEnum):
+    """What of OpenAI's a run reads; each is the asset of this name under ``raw/``."""
+
+    COSTS = "costs"
+    USAGE = "usage"
 
 
 def run(
@@ -40,6 +50,10 @@ def run(
     team: Annotated[
         list[str] | None, typer.Option("--team", help="Only this team; may be repeated.")
     ] = None,
+    only: Annotated[
+        RawAsset | None,
+        typer.Option("--only", help="Read only this: a year of costs is a few calls a team."),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Go on where the newest run that broke off ended."),
@@ -52,12 +66,14 @@ def run(
     """
     settings = load_settings()
     chosen = chosen_days(settings, start=start, end=end, days=days, last_month=last_month)
-    if resume and (chosen or team):
+    if resume and (chosen or team or only):
         raise UsageError(
-            "--resume takes neither days nor teams.", "It goes on with those of the run."
+            "--resume takes no days, no teams and no --only.", "It goes on with those of the run."
         )
     teams = _checked_teams(settings, team or [])
     _ensure_folder(settings)
+
+    from dagster import AssetKey
 
     from finops_pipeline.cli.progress import run_progress
     from finops_pipeline.orchestration.run import DateRange
@@ -68,13 +84,15 @@ def run(
             resumption = runner.newest_broken_off() if resume else None
             if resumption:
                 wanted, team = [DateRange(resumption.start, resumption.end)], resumption.teams
+                assets = resumption.assets
             else:
-                wanted = [DateRange(*chosen)] if chosen else _due(settings, teams)
+                assets = [AssetKey(["raw", only.value])] if only else []
+                wanted = [DateRange(*chosen)] if chosen else _due(settings, teams, assets)
         collections = []
         for each in wanted:
             with _resumable(), progress.phase(f"Collecting {each.start} to {each.end}"):
                 tags = resumption.tags if resumption else {}
-                collections.append(runner.collect(each, team or [], tags=tags))
+                collections.append(runner.collect(each, team or [], assets=assets, tags=tags))
         with progress.phase("Building and publishing"):
             runner.build()
     _report(settings, collections, json=json)
@@ -142,10 +160,10 @@ def _runner(settings: Settings, progress: RunProgress) -> Runner:
     return Runner(pipeline, open_instance(settings))
 
 
-def _due(settings: Settings, teams: list[str]) -> list[DateRange]:
+def _due(settings: Settings, teams: list[str], assets: Sequence[AssetKey]) -> list[DateRange]:
     from finops_pipeline.ingestion.due import due_days
-    from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
     from finops_pipeline.orchestration.partitions import yesterday
+    from finops_pipeline.orchestration.raw import ENDPOINTS_OF
     from finops_pipeline.orchestration.run import DateRange
     from finops_pipeline.warehouse import Warehouse
 
@@ -153,7 +171,11 @@ def _due(settings: Settings, teams: list[str]) -> list[DateRange]:
         DateRange(*days)
         for days in due_days(
             Warehouse.from_settings(settings),
-            endpoints=ENDPOINT_NAMES,
+            endpoints=[
+                endpoint.name
+                for asset in assets or ENDPOINTS_OF
+                for endpoint in ENDPOINTS_OF[asset]
+            ],
             teams=teams,
             first_day=settings.start_date,
             yesterday=yesterday(),

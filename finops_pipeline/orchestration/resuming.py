@@ -44,12 +44,16 @@ def broken_off_runs(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[st
 
 @dataclass(frozen=True)
 class Resumption:
-    """What a run asked for that broke off: days (UTC, both inclusive) and teams (none: all)."""
+    """What a run asked for that broke off: days (UTC, both inclusive), teams and assets.
+
+    No teams and no assets: all of them.
+    """
 
     run_id: str
     start: date
     end: date
     teams: list[str]
+    assets: list[dg.AssetKey]
     tags: dict[str, str]
 
 
@@ -79,6 +83,7 @@ def newest_broken_off(instance: dg.DagsterInstance, *, job: str, op: str) -> Res
                 date.fromisoformat(run.tags[RANGE_START_TAG]),
                 date.fromisoformat(run.tags[RANGE_END_TAG]),
                 teams_of(run, op),
+                sorted(run.asset_selection or ()),
                 {_PARENT_TAG: run.run_id, _ROOT_TAG: run.tags.get(_ROOT_TAG, run.run_id)},
             )
     raise UsageError(

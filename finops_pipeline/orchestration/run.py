@@ -47,11 +47,13 @@ class Runner:
         days: DateRange,
         teams: Sequence[str] = (),
         *,
+        assets: Sequence[dg.AssetKey] = (),
         tags: Mapping[str, str] | None = None,
     ) -> Collection:
         """Run the job ``collect``; teams that failed are in the result.
 
         Args:
+            assets: The raw assets to read; none: all of the job's.
             tags: More tags of the run, as those of a :class:`Resumption`.
 
         Raises:
@@ -64,6 +66,7 @@ class Runner:
             COLLECT,
             config,
             {**range_tags(days.start, days.end), **(tags or {})},
+            assets,
         )
         if not self._collections:
             raise _failure(result, COLLECT)
@@ -88,11 +91,16 @@ class Runner:
             raise _failure(result, BUILD)
 
     def _execute(
-        self, job: str, config: Mapping[str, object], tags: dict[str, str]
+        self,
+        job: str,
+        config: Mapping[str, object],
+        tags: dict[str, str],
+        assets: Sequence[dg.AssetKey] = (),
     ) -> dg.ExecuteInProcessResult:
         result = self._definitions.resolve_job_def(job).execute_in_process(
             instance=self._instance,
             raise_on_error=False,
+            asset_selection=list(assets) or None,
             tags={**tags, **process_tags(self._instance)},
             # Named, because Dagster otherwise prints with a logger of its own.
             run_config={**config, "loggers": {"console": {}}},

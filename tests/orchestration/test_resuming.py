@@ -78,7 +78,7 @@ def test_what_landed_before_an_interrupt_is_green_and_not_read_again(
 
     found = newest_broken_off(instance, job="collect", op="openai")
     tags = {RESUMES: run_id, "dagster/root_run_id": run_id}
-    assert found == Resumption(run_id, START, END, [], tags)
+    assert found == Resumption(run_id, START, END, [], [], tags)
     control.reset_requests()
     runner = Runner(one_by_one.pipeline, instance)
     resumed = runner.collect(DateRange(found.start, found.end), found.teams, tags=found.tags)
