@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import collect, scale
+from benchmarks import collect, requests, scale
 from benchmarks.machine import description
 from benchmarks.runs import runner
 
@@ -19,10 +19,12 @@ def main() -> None:
     options = parser.parse_args()
     with runner() as run:
         collected = collect.report(run)
+    landed = requests.report()
     scaled = scale.report()
     text = (
         f"# Results\n\nMeasured on {datetime.now(UTC):%Y-%m-%d}: {description()}.\n\n"
-        f"## Collecting costs\n\n{collected}\n\n## The whole way\n\n{scaled}\n"
+        f"## Collecting costs\n\n{collected}\n\n"
+        f"## Landing request logs\n\n{landed}\n\n## The whole way\n\n{scaled}\n"
     )
     print(text)
     if options.save:

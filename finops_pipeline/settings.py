@@ -84,6 +84,10 @@ class Settings(BaseSettings):
         default=None,
         description="YAML file of negotiated and missing prices; unset: the list prices alone.",
     )
+    request_logs_dir: AbsolutePath | None = Field(
+        default=None,
+        description="Folder watched for request logs; unset: none is watched.",
+    )
     restatement_days: int = Field(
         default=7, ge=1, le=180, description="Closed days read again by each daily run."
     )
@@ -108,6 +112,14 @@ class Settings(BaseSettings):
         decimal_places=18,
         description="Reconciliation: amount, in currency units, below which a gap never counts.",
     )
+    request_tolerance: Decimal = Field(
+        default=Decimal("0.05"),
+        ge=0,
+        le=1,
+        max_digits=9,
+        decimal_places=6,
+        description="Requests: tolerated ratio between what one was billed and what it costs.",
+    )
     max_concurrent_teams: int = Field(
         default=8, ge=1, le=64, description="Teams collected at once."
     )
@@ -118,7 +130,7 @@ class Settings(BaseSettings):
     )
     schedules_enabled: bool = Field(
         default=False,
-        description="Whether Dagster's schedules and the sensor repair_gaps run by default.",
+        description="Whether schedules, repair_gaps and load_waiting_requests run by default.",
     )
     keep_runs_days: int = Field(
         default=90, ge=1, description="Housekeeping: days after which Dagster's runs are deleted."

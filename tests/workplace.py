@@ -14,10 +14,10 @@ import dagster as dg
 import duckdb
 
 from finops_pipeline.ingestion.outcome import Collection
-from finops_pipeline.openai_admin import AdminClient, RetryPolicy
+from finops_pipeline.openai_admin import AdminClient, LegacyClient, Pacer, RetryPolicy
 from finops_pipeline.orchestration import Pipeline
 from finops_pipeline.orchestration.run import DateRange, Runner
-from finops_pipeline.registry import open_registry
+from finops_pipeline.registry import ProjectKey, open_registry
 from finops_pipeline.settings import ExplicitSettings, Settings
 from finops_pipeline.simulator import Scenario, SimulatedServer
 
@@ -99,10 +99,27 @@ def opened_workplace(
                 retry=IMPATIENT,
             )
 
+        def make_legacy_client(
+            team_id: str, key: ProjectKey, api_key: Callable[[], str]
+        ) -> LegacyClient:
+            return LegacyClient(
+                team_id=team_id,
+                project_id=key.project_id,
+                openai_project_id=key.openai_project_id,
+                base_url=settings.openai_base_url,
+                api_key=api_key,
+                pacer=Pacer(0.0),
+                retry=IMPATIENT,
+            )
+
         workplace = Workplace(
             settings,
             server,
-            replace(Pipeline.from_settings(settings), make_client=make_client),
+            replace(
+                Pipeline.from_settings(settings),
+                make_client=make_client,
+                make_legacy_client=make_legacy_client,
+            ),
         )
         if registered:
             workplace.register()

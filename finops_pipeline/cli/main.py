@@ -19,6 +19,7 @@ from finops_pipeline.cli import (
     query,
     reconcile,
     registry,
+    requests,
     run,
     settings,
     simulate,
@@ -53,6 +54,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(privacy.app, name="privacy")
 app.command("run")(run.run)
 app.command("build")(run.build)
+app.add_typer(requests.app, name="requests")
 app.add_typer(costs.app, name="costs")
 app.command("reconcile")(reconcile.reconcile)
 app.command("housekeeping")(housekeeping.housekeeping)

@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from finops_pipeline.ingestion.outcome import in_words
+from finops_pipeline.ingestion.request_outcome import in_words as requests_in_words
 
 if TYPE_CHECKING:
     from finops_pipeline.ingestion.outcome import Progress as CollectProgress
+    from finops_pipeline.ingestion.request_outcome import RequestProgress
 
 
 _SECONDS_BETWEEN_LINES = 30.0
@@ -29,6 +31,7 @@ class RunProgress:
         self._task = bars.add_task("", start=False, visible=False, detail="")
         self._nodes = 0
         self._next_line = _SECONDS_BETWEEN_LINES
+        self._said = False
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -36,6 +39,7 @@ class RunProgress:
         began = time.monotonic()
         self._nodes = 0
         self._next_line = _SECONDS_BETWEEN_LINES
+        self._said = False
         self._bars.reset(self._task, description=name, total=None, visible=True, detail="")
         if not self._console.is_terminal:
             self._console.print(f"{name} …", highlight=False)
@@ -48,6 +52,18 @@ class RunProgress:
         words = in_words(progress)
         self._bars.update(
             self._task, total=progress.buckets, completed=progress.buckets_done, detail=words
+        )
+        # What is slow by its nature says so at once.
+        begins = progress.pace is not None and not progress.loads and not self._said
+        if not self._console.is_terminal and (begins or progress.seconds >= self._next_line):
+            self._said = True
+            self._next_line = progress.seconds + _SECONDS_BETWEEN_LINES
+            self._console.print(words, highlight=False)
+
+    def landing(self, progress: RequestProgress) -> None:
+        words = requests_in_words(progress)
+        self._bars.update(
+            self._task, total=progress.size_bytes, completed=progress.bytes_read, detail=words
         )
         if not self._console.is_terminal and progress.seconds >= self._next_line:
             self._next_line = progress.seconds + _SECONDS_BETWEEN_LINES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal, localcontext
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -15,11 +15,11 @@ from finops_pipeline.cli.output import JsonOption, as_text, emit_one, print_tabl
 from finops_pipeline.cli.published import Build, Row, check_known, fetched, published
 from finops_pipeline.errors import UsageError
 
-if TYPE_CHECKING:
-    import duckdb
-
 SHOWN_DAYS = 14
 """Days that are shown unless told otherwise."""
+
+SHOWN_WORST = 10
+"""Project-days outside the tolerance that are shown, as in the checks of the build."""
 
 _DIGITS = 60
 _WORST_FIRST = ("discrepancy", "pending", "not_comparable", "explained", "matched")
@@ -29,7 +29,9 @@ _PARTS = (
     "rate_difference",
     "quantity_difference",
     "unexplained",
+    "absolute_unexplained",
 )
+_UNEXPLAINED = "Unexplained: "
 _CAUSES = {
     "non_token_cost": "Tools, storage and sessions",
     "unpriced_model": "Models without a list price",
@@ -41,23 +43,40 @@ _CAUSES = {
     "complimentary_tokens": "Complimentary tokens",
     "moved_across_midnight": "Moved across midnight",
     "endpoint_without_rows": "Endpoint that told nothing",
-    "unknown_rate": "Unexplained: a rate in no list",
-    "billed_without_usage": "Unexplained: billed without usage",
-    "used_without_bill": "Unexplained: used without a bill",
-    "no_quantity": "Unexplained: billed without a quantity",
-    "unknown_line_item": "Unexplained: line items of unknown form",
-    "no_line_item": "Unexplained: billed without a line item",
+    "unknown_rate": f"{_UNEXPLAINED}a rate in no list",
+    "billed_without_usage": f"{_UNEXPLAINED}billed without usage",
+    "used_without_bill": f"{_UNEXPLAINED}used without a bill",
+    "no_quantity": f"{_UNEXPLAINED}billed without a quantity",
+    "unknown_line_item": f"{_UNEXPLAINED}line items of unknown form",
+    "no_line_item": f"{_UNEXPLAINED}billed without a line item",
     "rounding": "Rounding",
 }
 
 _PROJECTS = f"""
 SELECT team_id, project_id, currency, sum(costs_v1) AS costs_v1, sum(usage_v1) AS usage_v1,
   sum(difference) AS difference, {", ".join(f"sum({part}) AS {part}" for part in _PARTS)},
-  {", ".join(f"count(*) FILTER (WHERE status = '{s}') AS {s}_days" for s in _WORST_FIRST)}
+  {", ".join(f"count(*) FILTER (WHERE status = '{s}') AS {s}_days" for s in _WORST_FIRST)},
+  coalesce(sum(costs_v1) FILTER (WHERE status = 'matched'), 0) AS matched_cost,
+  coalesce(sum(costs_v1) FILTER (WHERE status = 'explained'), 0) AS explained_cost
 FROM fct_reconciliation
 WHERE cost_date BETWEEN $first AND $last AND ($team IS NULL OR team_id = $team)
 GROUP BY ALL
-ORDER BY abs(sum(unexplained)) DESC NULLS LAST, team_id, project_id, currency
+ORDER BY sum(absolute_unexplained) DESC NULLS LAST, team_id, project_id, currency
+"""
+
+_WORST = """
+SELECT days.cost_date, days.team_id, days.project_id, days.openai_project_id, days.costs_v1,
+  days.usage_v1, days.difference, days.unexplained, days.absolute_unexplained,
+  arg_max(parts.cause, parts.absolute_amount) AS cause,
+  arg_max(parts.item, parts.absolute_amount) AS item
+FROM fct_reconciliation AS days
+INNER JOIN fct_reconciliation_parts AS parts
+  ON parts.cost_date = days.cost_date AND parts.organization_id = days.organization_id
+  AND parts.openai_project_id IS NOT DISTINCT FROM days.openai_project_id
+WHERE days.status = 'discrepancy' AND parts.part = 'unexplained'
+  AND days.cost_date BETWEEN $first AND $last AND ($team IS NULL OR days.team_id = $team)
+GROUP BY ALL
+ORDER BY days.absolute_unexplained DESC, days.cost_date, days.project_id
 """
 
 _STEPS = """
@@ -94,18 +113,23 @@ def reconcile(
         build = Build.read(connection)
         days = _days(first, last, build)
         check_known(connection, team, "team")
-        projects, steps = _read(connection, days, team)
+        parameters = {"first": days[0], "last": days[1], "team": team}
+        projects, worst, steps = (
+            fetched(connection, query, parameters) for query in (_PROJECTS, _WORST, _STEPS)
+        )
     if json:
         answer = {
             "from": days[0],
             "to": days[1],
             "projects": [dict(row) for row in projects],
+            "worst": [dict(row) for row in worst],
             "waterfall": [dict(row) for row in steps],
         }
         # Nested values are written as on the top level.
         emit_one(answer, list(answer), json=True, sentence="")
     elif projects:
         _print_projects(projects, days)
+        _print_worst(worst)
         _print_waterfall(projects, steps, team)
     else:
         typer.echo(f"Nothing was billed or used from {days[0]} to {days[1]}.")
@@ -125,22 +149,15 @@ def _days(first: date | None, last: date | None, build: Build) -> tuple[date, da
     return first, last
 
 
-def _read(
-    connection: duckdb.DuckDBPyConnection, days: tuple[date, date], team: str | None
-) -> tuple[list[Row], list[Row]]:
-    parameters = {"first": days[0], "last": days[1], "team": team}
-    return fetched(connection, _PROJECTS, parameters), fetched(connection, _STEPS, parameters)
-
-
 def _print_projects(projects: Sequence[Row], days: tuple[date, date]) -> None:
-    figures = ("costs_v1", "usage_v1", "unexplained")
+    figures = ("costs_v1", "usage_v1", "absolute_unexplained")
     heads = ["billed", "list price", "unexplained"]
     print_table(
         f"Reconciliation from {days[0]} to {days[1]} (UTC)",
-        ["team / project", *heads, "days"],
+        ["team / project", *heads, "worst days"],
         [
             [
-                f"{as_text(row['team_id'])} / {as_text(row['project_id'])}",
+                _whose(row),
                 *(_amount(row, name) for name in figures),
                 _status(row),
             ]
@@ -149,6 +166,39 @@ def _print_projects(projects: Sequence[Row], days: tuple[date, date]) -> None:
         right=heads,
         totals=[["Total in USD", *(figure(_total(projects, name)) for name in figures), ""]],
     )
+    if billed := _total(projects, "costs_v1"):
+        covered = ("matched_cost", "explained_cost")
+        matched, explained = (_total(projects, name) / billed for name in covered)
+        typer.echo(
+            f"Billed in USD: {matched:.1%} matched, {explained:.1%} explained, "
+            f"{1 - matched - explained:.1%} open or not settled."
+        )
+
+
+def _print_worst(worst: Sequence[Row]) -> None:
+    if not worst:
+        typer.echo("No settled day of a project is outside the tolerance without an explanation.")
+        return
+    shown = worst[:SHOWN_WORST]
+    print_table(
+        f"Outside the tolerance and not explained: {len(shown)} of {len(worst)} days of projects",
+        ["day", "team / project", "billed", "unexplained", "most of it"],
+        [
+            [
+                str(row["cost_date"]),
+                _whose(row),
+                figure(row["costs_v1"]),
+                figure(row["absolute_unexplained"]),
+                _CAUSES[str(row["cause"])].removeprefix(_UNEXPLAINED),
+            ]
+            for row in shown
+        ],
+        right=["billed", "unexplained"],
+    )
+
+
+def _whose(row: Row) -> str:
+    return f"{as_text(row['team_id'])} / {as_text(row['project_id'])}"
 
 
 def _amount(row: Row, name: str) -> str:

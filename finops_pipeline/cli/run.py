@@ -28,10 +28,17 @@ PARTIAL = 3
 
 
 class RawAsset(StrEnum):
-    """What of OpenAI's a run reads; each is the asset of this name under ``raw/``."""
+    """What of OpenAI's a run reads; each is an asset under ``raw/``."""
 
     COSTS = "costs"
     USAGE = "usage"
+    LEGACY_USAGE = "legacy-usage"
+
+    @property
+    def key(self) -> AssetKey:
+        from dagster import AssetKey
+
+        return AssetKey(["raw", self.value.replace("-", "_")])
 
 
 def run(
@@ -52,7 +59,11 @@ def run(
     ] = None,
     only: Annotated[
         RawAsset | None,
-        typer.Option("--only", help="Read only this: a year of costs is a few calls a team."),
+        typer.Option(
+            "--only",
+            help="Read only this: a year of costs is a few calls a team. Legacy usage, which "
+            "project keys read at twelve seconds a day, is read in no other way.",
+        ),
     ] = None,
     resume: Annotated[
         bool,
@@ -66,45 +77,56 @@ def run(
     """
     settings = load_settings()
     chosen = chosen_days(settings, start=start, end=end, days=days, last_month=last_month)
-    if resume and (chosen or team or only):
+    legacy = only is RawAsset.LEGACY_USAGE
+    if resume and (chosen or team or (only and not legacy)):
         raise UsageError(
-            "--resume takes no days, no teams and no --only.", "It goes on with those of the run."
+            "--resume takes no days, no teams and no --only but legacy-usage.",
+            "It goes on with those of the run.",
+        )
+    if legacy and not (chosen or resume):
+        raise UsageError(
+            "Legacy usage is read for days that are named, at twelve seconds each.",
+            "Add --from and --to, or --days.",
         )
     teams = _checked_teams(settings, team or [])
     _ensure_folder(settings)
 
-    from dagster import AssetKey
-
     from finops_pipeline.cli.progress import run_progress
     from finops_pipeline.orchestration.run import DateRange
 
+    assets = [only.key] if only else []
     with run_progress() as progress:
         with progress.phase("Starting"):
             runner = _runner(settings, progress)
-            resumption = runner.newest_broken_off() if resume else None
+            resumption = runner.newest_broken_off(assets) if resume else None
             if resumption:
                 wanted, team = [DateRange(resumption.start, resumption.end)], resumption.teams
-                assets = resumption.assets
+                assets = assets or resumption.assets
             else:
-                assets = [AssetKey(["raw", only.value])] if only else []
                 wanted = [DateRange(*chosen)] if chosen else _due(settings, teams, assets)
         collections = []
         for each in wanted:
-            with _resumable(), progress.phase(f"Collecting {each.start} to {each.end}"):
+            with _resumable(only), progress.phase(f"Collecting {each.start} to {each.end}"):
                 tags = resumption.tags if resumption else {}
                 collections.append(runner.collect(each, team or [], assets=assets, tags=tags))
         with progress.phase("Building and publishing"):
             runner.build()
     _report(settings, collections, json=json)
+    if legacy and not any(collection.teams for collection in collections):
+        warn(
+            "no team has an active project key, so there was nothing to read. Register one with "
+            "`finops key register TEAM --type project --project PROJECT`."
+        )
 
 
 @contextmanager
-def _resumable() -> Iterator[None]:
+def _resumable(only: RawAsset | None) -> Iterator[None]:
     """Say on an interrupt how to go on."""
     try:
         yield
     except KeyboardInterrupt:
-        warn("interrupted. What has landed stays; go on with `finops run --resume`.")
+        chosen = f"--only {only.value} " if only is RawAsset.LEGACY_USAGE else ""
+        warn(f"interrupted. What has landed stays; go on with `finops run {chosen}--resume`.")
         raise
 
 
@@ -228,7 +250,7 @@ def _report(settings: Settings, collections: list[Collection], *, json: bool) ->
     emit_one(result, tuple(result), json=json, sentence=f"{sentence}.")
     for team, reason in sorted(failed.items()):
         warn(f"team {team} failed: {reason}")
-    if not (read or result["buckets_read_before"]):
+    if buckets and not (read or result["buckets_read_before"]):
         raise FinopsError(
             "No team could be read.", "Mend what is named above, then run the same again."
         )

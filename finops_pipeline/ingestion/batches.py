@@ -12,7 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finops_pipeline.ingestion.endpoints import BucketEndpoint
+from finops_pipeline.ingestion.endpoints import BucketTable
 from finops_pipeline.ingestion.ledger import Ledger
 from finops_pipeline.ingestion.outcome import BucketOutcome, Status
 from finops_pipeline.ingestion.pseudonyms import Pseudonyms
@@ -48,7 +48,8 @@ class Batches:
         ledger: What earlier collections know.
 
     Attributes:
-        key: The key that answers come by; changes when it was rotated meanwhile.
+        key: The key that answers come by; changes when it was rotated meanwhile. None where there
+            is none, or several.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Batches:
         self._pseudonyms = pseudonyms
         self._organization_id = key.organization_id if key else None
 
-    def of_page(self, endpoint: BucketEndpoint, page: CostsPage | UsagePage) -> Batch:
+    def of_page(self, endpoint: BucketTable, page: CostsPage | UsagePage) -> Batch:
         """An entry for each day of the page, and the rows of those whose content is new.
 
         Raises:
@@ -121,7 +122,7 @@ class Batches:
         return Batch(tuple(tables), tuple(outcomes), rows_landing, users)
 
     def without_answer(
-        self, endpoint: BucketEndpoint, days: Sequence[date], status: Status, reason: str
+        self, endpoint: BucketTable, days: Sequence[date], status: Status, reason: str
     ) -> Batch:
         """An entry for each of ``days`` that says why it was not read."""
         now = datetime.now(UTC)
@@ -179,7 +180,7 @@ class Batches:
         self._organization_id = known or found
 
     def _revision(
-        self, endpoint: BucketEndpoint, day: date, revision_id: str, rows: pa.RecordBatch
+        self, endpoint: BucketTable, day: date, revision_id: str, rows: pa.RecordBatch
     ) -> pa.RecordBatch:
         same = {
             "revision_id": revision_id,
@@ -199,7 +200,7 @@ class Batches:
         )
 
     def _entry(
-        self, endpoint: BucketEndpoint, day: date, status: Status, collected_at: datetime
+        self, endpoint: BucketTable, day: date, status: Status, collected_at: datetime
     ) -> dict[str, Any]:
         return {
             "collection_id": uuid4().hex,

@@ -10,20 +10,26 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from finops_pipeline.ingestion.batches import Batch
 from finops_pipeline.ingestion.days import ranges
-from finops_pipeline.ingestion.endpoints import ALL_ENDPOINTS, BucketEndpoint
+from finops_pipeline.ingestion.endpoints import ALL_ENDPOINTS, BucketEndpoint, BucketTable
 from finops_pipeline.ingestion.ledger import Ledger, read_by_runs, read_ledger
 from finops_pipeline.ingestion.loading import Loader, ledger_exists
-from finops_pipeline.ingestion.outcome import BucketOutcome, Collection, Progress, TeamOutcome
+from finops_pipeline.ingestion.outcome import (
+    BucketOutcome,
+    Collection,
+    Pace,
+    Progress,
+    TeamOutcome,
+)
 from finops_pipeline.ingestion.pseudonyms import Pseudonyms, Users
-from finops_pipeline.ingestion.reading import ClientFactory, Keys, TeamReading
+from finops_pipeline.ingestion.reading import ClientFactory, Keys, Ranges, TeamReading
 from finops_pipeline.registry import CollectableTeam
 from finops_pipeline.warehouse.warehouse import Warehouse
 
@@ -39,6 +45,22 @@ OnLanded = Callable[[Sequence[BucketOutcome]], None]
 
 class KeysAndUsers(Keys, Users, Protocol):
     """What a collection asks the registry for."""
+
+
+class Reading(Protocol):
+    """One team's part of a collection; used from one thread."""
+
+    @property
+    def outcome(self) -> TeamOutcome: ...
+
+    def batches(self) -> Iterator[Batch]:
+        """Every bucket exactly once, as read or not. Raises nothing of its team."""
+
+
+E = TypeVar("E", bound=BucketTable)
+
+BeginReading = Callable[[str, Mapping[E, Ranges], Ledger], Reading]
+"""Makes a team's reading from its id, what to read of it, and what earlier collections know."""
 
 
 def collect(
@@ -69,6 +91,58 @@ def collect(
     Raises:
         FinopsError: the warehouse cannot be opened, or somebody else held it for too long.
     """
+    pseudonyms = Pseudonyms(registry)
+    team_of = {team.team_id: team for team in teams}
+
+    def begin(team_id: str, wanted: Mapping[BucketEndpoint, Ranges], ledger: Ledger) -> TeamReading:
+        return TeamReading(
+            team_of[team_id],
+            wanted=wanted,
+            run_id=run_id,
+            ledger=ledger,
+            keys=registry,
+            pseudonyms=pseudonyms,
+            make_client=make_client,
+        )
+
+    return collect_readings(
+        begin,
+        warehouse=warehouse,
+        team_ids=list(team_of),
+        users=registry,
+        start=start,
+        end=end,
+        run_id=run_id,
+        concurrency=concurrency,
+        endpoints=endpoints,
+        resumed_runs=resumed_runs,
+        on_progress=on_progress,
+        on_landed=on_landed,
+    )
+
+
+def collect_readings(
+    begin: BeginReading[E],
+    *,
+    warehouse: Warehouse,
+    team_ids: Sequence[str],
+    users: Users,
+    start: date,
+    end: date,
+    run_id: str,
+    concurrency: int,
+    endpoints: Sequence[E],
+    resumed_runs: Sequence[str],
+    on_progress: OnProgress,
+    on_landed: OnLanded,
+    pace: Callable[[int], Pace] | None = None,
+) -> Collection:
+    """Run the readings of some teams and land what they yield; see :func:`collect`.
+
+    Args:
+        begin: Makes a team's reading; not called for a team of which nothing is left to read.
+        pace: What keeps it slow, from the most days that are left to read of any team.
+    """
     began = time.monotonic()
     ledger = Ledger()
     collection = Collection(run_id)
@@ -78,44 +152,32 @@ def collect(
     ):
         if ledger_exists(connection):  # the first load creates it
             names = [endpoint.name for endpoint in endpoints]
-            scope = (names, [team.team_id for team in teams], start, end)
+            scope = (names, team_ids, start, end)
             ledger = read_ledger(connection, *scope)
             if resumed_runs:
                 collection.read_before = read_by_runs(connection, *scope, resumed_runs)
     days = [start + timedelta(days=offset) for offset in range((end - start).days + 1)]
-    buckets = len(teams) * len(endpoints) * len(days)
+    buckets = len(team_ids) * len(endpoints) * len(days)
     before = {(bucket.team_id, bucket.endpoint, bucket.day) for bucket in collection.read_before}
-    pseudonyms = Pseudonyms(registry)
     readings = []
-    for team in teams:
-        wanted = {
-            endpoint: missing
+    most_days = 0
+    for team_id in team_ids:
+        missing = {
+            endpoint: [day for day in days if (team_id, endpoint.name, day) not in before]
             for endpoint in endpoints
-            if (
-                missing := ranges(
-                    [day for day in days if (team.team_id, endpoint.name, day) not in before]
-                )
-            )
         }
+        wanted = {endpoint: ranges(left) for endpoint, left in missing.items() if left}
+        most_days = max(most_days, *(len(left) for left in missing.values()))
         if wanted:
-            readings.append(
-                TeamReading(
-                    team,
-                    wanted=wanted,
-                    run_id=run_id,
-                    ledger=ledger,
-                    keys=registry,
-                    pseudonyms=pseudonyms,
-                    make_client=make_client,
-                )
-            )
+            readings.append(begin(team_id, wanted, ledger))
         else:
-            collection.teams.append(TeamOutcome(team.team_id, calls=0, seconds=0.0))
+            collection.teams.append(TeamOutcome(team_id, calls=0, seconds=0.0))
+    paced = pace(most_days) if pace else None
 
     def tell() -> None:
         on_progress(
             Progress(
-                teams=len(teams),
+                teams=len(team_ids),
                 teams_done=len(collection.teams),
                 buckets=buckets,
                 buckets_done=len(before) + len(collection.buckets),
@@ -123,13 +185,14 @@ def collect(
                 rows=collection.rows_landed,
                 loads=collection.loads,
                 seconds=time.monotonic() - began,
+                pace=paced,
             )
         )
 
     on_landed(collection.read_before)
     tell()
     with warehouse.scratch_folder() as folder, _read_all(readings, concurrency) as stream:
-        loader = Loader(warehouse, folder, erased=registry.erased_users)
+        loader = Loader(warehouse, folder, erased=users.erased_users)
         while first := stream.next():
             if isinstance(first, TeamOutcome):
                 # Writes nothing: as the beginning of a load it would make an empty one.
@@ -212,10 +275,10 @@ class _StoppedError(Exception):
 
 
 @contextmanager
-def _read_all(readings: Sequence[TeamReading], concurrency: int) -> Iterator[_Stream]:
+def _read_all(readings: Sequence[Reading], concurrency: int) -> Iterator[_Stream]:
     stream = _Stream(len(readings), depth=concurrency)
 
-    def read(reading: TeamReading) -> None:
+    def read(reading: Reading) -> None:
         try:
             for batch in reading.batches():
                 stream.put(batch)

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from finops_pipeline.openai_admin import USAGE_SCHEMA
+from finops_pipeline.openai_admin import LEGACY_USAGE_SCHEMA, USAGE_SCHEMA
 
 COSTS_CONTENT = (
     "project_id",
@@ -25,6 +25,9 @@ and go on the wire without any cost having changed."""
 
 USAGE_CONTENT = tuple(name for name in USAGE_SCHEMA.names if name != "organization_id")
 """What a bucket says about usage: who used what, and every measure of it."""
+
+LEGACY_CONTENT = ("key_project_id", *LEGACY_USAGE_SCHEMA.names)
+"""What a bucket of the legacy endpoint says: the same by key, list and slot."""
 
 
 def content_hash(

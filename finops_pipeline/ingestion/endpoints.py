@@ -1,4 +1,4 @@
-"""The endpoints that answer in daily buckets: what of them lands where."""
+"""The endpoints that answer for days: what of them lands where."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from functools import partial
 
 import pyarrow as pa
 
-from finops_pipeline.ingestion.content import COSTS_CONTENT, USAGE_CONTENT, content_hash
-from finops_pipeline.ingestion.tables import COSTS, USAGE
+from finops_pipeline.ingestion.content import (
+    COSTS_CONTENT,
+    LEGACY_CONTENT,
+    USAGE_CONTENT,
+    content_hash,
+)
+from finops_pipeline.ingestion.tables import COSTS, LEGACY_USAGE, USAGE
 from finops_pipeline.openai_admin import (
     ENDPOINTS,
     AdminClient,
@@ -21,23 +26,32 @@ from finops_pipeline.openai_admin import (
 
 
 @dataclass(frozen=True, eq=False)
-class BucketEndpoint:
-    """An endpoint whose (team, day) buckets are collected.
+class BucketTable:
+    """Where the (team, day) buckets of an endpoint land.
 
     Attributes:
         name: As in the ledger's column ``endpoint``.
         table: The raw table that its rows land in.
         schema: That table's columns, without ``_dlt_load_id``.
-        read: Reads the days from a first one to another (exclusive) through a client; the last
-            argument is the number of rows that a day of this team seldom exceeds.
         content_hash: When two readings of a bucket say the same.
     """
 
     name: str
     table: str
     schema: pa.Schema
-    read: Callable[[AdminClient, date, date, int | None], Iterator[CostsPage | UsagePage]]
     content_hash: Callable[[pa.RecordBatch], str]
+
+
+@dataclass(frozen=True, eq=False)
+class BucketEndpoint(BucketTable):
+    """An endpoint of the organization API, which an admin key reads in ranges of days.
+
+    Attributes:
+        read: Reads the days from a first one to another (exclusive) through a client; the last
+            argument is the number of rows that a day of this team seldom exceeds.
+    """
+
+    read: Callable[[AdminClient, date, date, int | None], Iterator[CostsPage | UsagePage]]
 
 
 def _read_costs(
@@ -53,11 +67,11 @@ def _usage(name: UsageEndpoint) -> BucketEndpoint:
         return client.usage(name, start, end, rows_per_bucket=rows_per_bucket)
 
     digest = partial(content_hash, columns=USAGE_CONTENT, sparse=True)
-    return BucketEndpoint(name, "usage", USAGE, read, digest)
+    return BucketEndpoint(name, "usage", USAGE, digest, read)
 
 
 COSTS_ENDPOINT = BucketEndpoint(
-    "costs", "costs", COSTS, _read_costs, partial(content_hash, columns=COSTS_CONTENT)
+    "costs", "costs", COSTS, partial(content_hash, columns=COSTS_CONTENT), _read_costs
 )
 
 USAGE_ENDPOINTS = tuple(_usage(name) for name in ENDPOINTS)
@@ -66,3 +80,12 @@ ALL_ENDPOINTS = (COSTS_ENDPOINT, *USAGE_ENDPOINTS)
 """In the order in which a team's are read: what was billed comes first."""
 
 ENDPOINT_NAMES = tuple(endpoint.name for endpoint in ALL_ENDPOINTS)
+"""Expected of every team and day; the legacy endpoint is read only where it is asked for."""
+
+LEGACY_ENDPOINT = BucketTable(
+    "legacy_usage",
+    "legacy_usage",
+    LEGACY_USAGE,
+    partial(content_hash, columns=LEGACY_CONTENT, sparse=True),
+)
+"""What project keys tell; see :mod:`finops_pipeline.ingestion.legacy`."""

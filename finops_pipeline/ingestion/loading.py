@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import dlt
 import duckdb
+import pyarrow as pa
 from dlt.common.runtime.telemetry import stop_telemetry
 from dlt.extract import DltResource
 from dlt.pipeline.exceptions import PipelineStepFailed
@@ -32,8 +33,8 @@ dlt.config["restore_from_destination"] = False
 
 
 @dlt.source(name="openai")
-def openai_admin(batches: Iterable[Batch]) -> DltResource:
-    """What OpenAI's organization API answered: rows of new revisions, and the ledger.
+def openai_admin(batches: Iterable[Batch], tables: Mapping[str, pa.Schema]) -> DltResource:
+    """What OpenAI's organization API answered, or applications logged: rows, then their ledger.
 
     One resource yields both, because dlt interleaves resources: as two, an entry could be
     written before the rows that it asserts.
@@ -42,7 +43,7 @@ def openai_admin(batches: Iterable[Batch]) -> DltResource:
     @dlt.resource(name="openai_admin")
     def rows_then_entries() -> Iterator[Any]:
         # Typed and empty first, so that every table exists, whatever is collected first.
-        for name, schema in RAW_TABLES.items():
+        for name, schema in tables.items():
             yield dlt.mark.with_table_name(schema.empty_table(), name)
         for batch in batches:
             for name, table in batch.tables:
@@ -59,6 +60,8 @@ class Loader:
         folder: A folder of this run's own: two runs that shared one would delete each other's
             files.
         erased: Gives the pseudonyms of erased users as known at the moment.
+        tables: Raw tables that each load makes if there are none yet, which takes it a while;
+            none after :func:`create_raw_tables`.
     """
 
     def __init__(
@@ -67,9 +70,11 @@ class Loader:
         folder: Path,
         *,
         erased: Callable[[], Collection[str]] = frozenset,
+        tables: Mapping[str, pa.Schema] = RAW_TABLES,
     ) -> None:
         self._warehouse = warehouse
         self._erased = erased
+        self._tables = tables
         self._pipeline = dlt.pipeline(
             _PIPELINE,
             pipelines_dir=str(folder),
@@ -94,7 +99,7 @@ class Loader:
                 yield batch
 
         try:
-            self._pipeline.extract(openai_admin(noting_users()))
+            self._pipeline.extract(openai_admin(noting_users(), self._tables))
             self._pipeline.normalize()
             with self._warehouse.writing("loading raw tables"):
                 # Waits until no foreign client holds the file; dlt opens it itself.

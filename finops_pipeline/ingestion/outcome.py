@@ -98,6 +98,19 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class Pace:
+    """What keeps a collection slow.
+
+    Attributes:
+        reason: A sentence without a full stop.
+        seconds: How long the collection takes at least.
+    """
+
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a collection is.
 
@@ -108,6 +121,7 @@ class Progress:
         rows: New rows so far.
         loads: Loads made visible so far.
         seconds: Since the collection began.
+        pace: What keeps the collection slow whatever this machine does; None: nothing.
     """
 
     teams: int
@@ -118,12 +132,15 @@ class Progress:
     rows: int
     loads: int
     seconds: float
+    pace: Pace | None = None
 
     @property
     def seconds_left(self) -> float | None:
         """How long the rest will take at the pace so far; None before anything was read."""
         read = self.buckets_done - self.buckets_before
-        return self.seconds / read * (self.buckets - self.buckets_done) if read else None
+        if read:
+            return self.seconds / read * (self.buckets - self.buckets_done)
+        return self.pace.seconds if self.pace else None
 
 
 def _in_one(errors: Mapping[str, str]) -> str:
@@ -138,7 +155,8 @@ def in_words(progress: Progress) -> str:
     return (
         f"{progress.teams_done} of {progress.teams} teams, {progress.buckets_done} of "
         f"{progress.buckets} buckets, {progress.rows} new rows in {progress.seconds:.0f} s"
-        + (f"; about {left:.0f} s to go." if left else ".")
+        + (f"; about {left:.0f} s to go" if left else "")
+        + (f" ({progress.pace.reason})." if left and progress.pace else ".")
     )
 
 

@@ -30,6 +30,10 @@ _BOOK = pa.schema(
 _MODELS_IN_USE = r"""
 SELECT DISTINCT model FROM raw.usage WHERE model IS NOT NULL
 UNION
+SELECT DISTINCT model FROM raw.legacy_usage WHERE model IS NOT NULL
+UNION
+SELECT DISTINCT model FROM raw.requests
+UNION
 SELECT regexp_extract(
   regexp_replace(lower(trim(line_item)), '\s+', ' ', 'g'),
   '^(?:[^|]*\| ?)?([^\s,|]+)(?: (?:audio|image|text))? ?,',
@@ -38,8 +42,8 @@ SELECT regexp_extract(
 FROM (SELECT DISTINCT line_item FROM raw.costs WHERE line_item IS NOT NULL)
 WHERE model <> ''
 """
-"""Usage names models outright. In a bill one stands between a surface and a comma; what is no model
-there is found under no price, and does no harm."""
+"""Usage and requests name models outright. In a bill one stands between a surface and a comma; what
+is no model there is found under no price, and does no harm."""
 
 _IN_FORCE = """
 SELECT * FROM raw.model_prices AS listed
@@ -109,6 +113,7 @@ def land_prices(
         "model_prices": book.prices_and_replaced(),
         "model_names": book.names(used),
         "service_tiers": service_tiers(),
+        "complimentary_tokens": book.complimentary_tokens(),
         "model_price_changes": changed,
         "price_book": pa.Table.from_pylist([about], schema=_BOOK),
     }
@@ -133,7 +138,14 @@ class _Landed:
 
 
 def _landed(connection: duckdb.DuckDBPyConnection) -> _Landed | None:
-    names = ("model_prices", "model_names", "service_tiers", "model_price_changes", "price_book")
+    names = (
+        "model_prices",
+        "model_names",
+        "service_tiers",
+        "complimentary_tokens",
+        "model_price_changes",
+        "price_book",
+    )
     if not raw_tables(connection) >= set(names):
         return None
     ((fingerprint, version),) = connection.execute(

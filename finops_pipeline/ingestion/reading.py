@@ -19,10 +19,10 @@ from finops_pipeline.openai_admin import AdminClient, OpenAIError, Reason
 from finops_pipeline.registry import CollectableTeam, TeamKey
 
 _OF_THE_KEY: frozenset[Reason] = frozenset({"bad_key", "missing_scope", "wrong_organization"})
-_OF_EVERY_ENDPOINT = _OF_THE_KEY | {"rate_limited"}
-"""What one endpoint is refused for, every other is refused for as well."""
+OF_EVERY_CALL = _OF_THE_KEY | {"rate_limited"}
+"""What one call is refused for, every other is refused for as well."""
 
-_OUTAGES_IN_A_ROW = 3
+OUTAGES_IN_A_ROW = 3
 """Each takes minutes of patience. After so many the API is out, not one of its endpoints."""
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class TeamReading:
             team.team_id, team.key, run_id=run_id, ledger=ledger, pseudonyms=pseudonyms
         )
         self._wanted = wanted
-        self._unread = {endpoint: _days(ranges) for endpoint, ranges in wanted.items()}
+        self._unread = {endpoint: days_of(ranges) for endpoint, ranges in wanted.items()}
         self._outages = 0
         self._errors: dict[str, str] = {}
 
@@ -96,7 +96,7 @@ class TeamReading:
         try:
             yield from self._read()
         except Exception as error:
-            yield from self._give_up(self._in_words(error))
+            yield from self._give_up(reason_of(error, self._team_id))
 
     def _read(self) -> Iterator[Batch]:
         with self._make_client(self._team_id, self._reveal) as client:
@@ -124,7 +124,7 @@ class TeamReading:
         except FinopsError:
             raise
         except Exception as error:
-            yield from self._failed(endpoint, self._in_words(error))
+            yield from self._failed(endpoint, reason_of(error, self._team_id))
         else:
             self._outages = 0
             yield from self._failed(
@@ -134,11 +134,11 @@ class TeamReading:
             )
 
     def _not_read(self, endpoint: BucketEndpoint, error: OpenAIError) -> Iterator[Batch]:
-        if error.reason in _OF_EVERY_ENDPOINT:
+        if error.reason in OF_EVERY_CALL:
             raise error
         days = self._unread[endpoint]
         # What answered a moment ago is there: then the same refusal is a failure.
-        if error.reason == "unsupported" and days == _days(self._wanted[endpoint]):
+        if error.reason == "unsupported" and days == days_of(self._wanted[endpoint]):
             del self._unread[endpoint]
             self._outages = 0
             yield self._batches.without_answer(
@@ -147,7 +147,7 @@ class TeamReading:
             return
         yield from self._failed(endpoint, str(error))
         self._outages = self._outages + 1 if error.reason == "outage" else 0
-        if self._outages == _OUTAGES_IN_A_ROW:
+        if self._outages == OUTAGES_IN_A_ROW:
             raise error
 
     def _reveal(self) -> str:
@@ -181,18 +181,21 @@ class TeamReading:
             self._errors[endpoint.name] = reason
             yield self._batches.without_answer(endpoint, sorted(days), Status.FAILED, reason)
 
-    def _in_words(self, error: Exception) -> str:
-        if isinstance(error, FinopsError):
-            return str(error)
-        # The text of an unforeseen exception could hold anything, a key too, so neither log nor
-        # ledger repeats it.
-        name = type(error).__name__
-        where = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("Reading team %s broke off with %s:\n%s", self._team_id, name, where)
-        return f"The reading broke off ({name}); see the run's log."
+
+def reason_of(error: Exception, team_id: str) -> str:
+    """Why a team's reading failed, as the ledger says it."""
+    if isinstance(error, FinopsError):
+        return str(error)
+    # The text of an unforeseen exception could hold anything, a key too, so neither log nor ledger
+    # repeats it.
+    name = type(error).__name__
+    where = "".join(traceback.format_tb(error.__traceback__))
+    _log.error("Reading team %s broke off with %s:\n%s", team_id, name, where)
+    return f"The reading broke off ({name}); see the run's log."
 
 
-def _days(ranges: Ranges) -> set[date]:
+def days_of(ranges: Ranges) -> set[date]:
+    """Every day of some ranges."""
     return {
         start + timedelta(days=offset)
         for start, end in ranges

@@ -23,6 +23,7 @@ _BUILD_SETTINGS = pa.schema(
         ("settle_days", pa.int32()),
         ("tolerance", pa.decimal128(9, 6)),
         ("tolerance_floor", MONEY),
+        ("request_tolerance", pa.decimal128(9, 6)),
     ]
 )
 
@@ -56,6 +57,7 @@ def land_registry(
                 "settle_days": settings.settle_days,
                 "tolerance": settings.tolerance,
                 "tolerance_floor": settings.tolerance_floor,
+                "request_tolerance": settings.request_tolerance,
             }
         ],
         schema=_BUILD_SETTINGS,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from finops_pipeline.openai_admin import COSTS_SCHEMA, USAGE_SCHEMA
+from finops_pipeline.openai_admin import COSTS_SCHEMA, LEGACY_USAGE_SCHEMA, USAGE_SCHEMA
+from finops_pipeline.request_logs import REQUEST_COLUMNS
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(38, 18)
@@ -65,6 +66,22 @@ USAGE = pa.schema(
 What an endpoint is not grouped by and does not measure is null.
 """
 
+LEGACY_USAGE = pa.schema(
+    [
+        pa.field("revision_id", pa.string(), nullable=False),
+        pa.field("team_id", pa.string(), nullable=False),
+        pa.field("cost_date", pa.date32(), nullable=False),
+        pa.field("endpoint", pa.string(), nullable=False),
+        pa.field("key_project_id", pa.string(), nullable=False),
+        *LEGACY_USAGE_SCHEMA,
+    ]
+)
+"""The rows of each revision of what a team's project keys told of the legacy endpoint.
+
+``key_project_id`` is the OpenAI project that the answering key is registered for, whatever project
+a row names. The ledger's ``query_signature`` lists those that were asked, comma-joined.
+"""
+
 OPENAI_PROJECTS = pa.schema(
     [
         pa.field("team_id", pa.string(), nullable=False),
@@ -79,9 +96,53 @@ OPENAI_PROJECTS = pa.schema(
 )
 """OpenAI's own project names, appended when new or changed."""
 
+REQUESTS = pa.schema(
+    [
+        pa.field("file_id", pa.string(), nullable=False),
+        pa.field("line_number", pa.int64(), nullable=False),
+        pa.field("landed_at", TIMESTAMP, nullable=False),
+        pa.field("cost_date", pa.date32(), nullable=False),
+        *REQUEST_COLUMNS,
+        pa.field("content_hash", pa.string(), nullable=False),
+    ]
+)
+"""Logged requests, as applications handed them in; ``user_id`` is a pseudonym.
+
+``cost_date`` is the UTC day of ``requested_at``. Cached and audio tokens are contained in input and
+output, as in the Usage API. A request that two loads landed counts once, as it landed first.
+"""
+
+REQUEST_FILES = pa.schema(
+    [
+        ("file_id", pa.string()),
+        pa.field("file_name", pa.string(), nullable=False),
+        ("size_bytes", pa.int64()),
+        ("modified_at", TIMESTAMP),
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("landed_at", TIMESTAMP, nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("row_count", pa.int64(), nullable=False),
+        pa.field("new_count", pa.int64(), nullable=False),
+        pa.field("duplicate_count", pa.int64(), nullable=False),
+        pa.field("conflict_count", pa.int64(), nullable=False),
+        pa.field("rejected_count", pa.int64(), nullable=False),
+        ("first_day", pa.date32()),
+        ("last_day", pa.date32()),
+        ("error", pa.string()),
+    ]
+)
+"""Their files: one row per reading of a file, written with the last of its rows.
+
+``file_id`` is the SHA-256 of the file's bytes. It is null where the file could not be opened, as
+are size and change. ``row_count`` counts the lines that are not blank.
+"""
+
 RAW_TABLES = {
     "costs": COSTS,
     "usage": USAGE,
+    "legacy_usage": LEGACY_USAGE,
     "collections": COLLECTIONS,
     "openai_projects": OPENAI_PROJECTS,
+    "requests": REQUESTS,
+    "request_files": REQUEST_FILES,
 }

@@ -9,6 +9,8 @@ from finops_pipeline.openai_admin.arrow import COSTS_SCHEMA
 from finops_pipeline.openai_admin.client import AdminClient
 from finops_pipeline.openai_admin.costs import CostsBucket, CostsPage
 from finops_pipeline.openai_admin.errors import OpenAIError, Reason
+from finops_pipeline.openai_admin.legacy import LegacyClient, Pacer
+from finops_pipeline.openai_admin.legacy_rows import LEGACY_USAGE_SCHEMA
 from finops_pipeline.openai_admin.projects import Project
 from finops_pipeline.openai_admin.transport import RetryPolicy
 from finops_pipeline.openai_admin.usage import (
@@ -23,13 +25,16 @@ from finops_pipeline.openai_admin.usage_rows import MEASURES, USAGE_SCHEMA
 __all__ = [
     "COSTS_SCHEMA",
     "ENDPOINTS",
+    "LEGACY_USAGE_SCHEMA",
     "MEASURES",
     "USAGE_SCHEMA",
     "AdminClient",
     "CostsBucket",
     "CostsPage",
     "Endpoint",
+    "LegacyClient",
     "OpenAIError",
+    "Pacer",
     "Project",
     "Reason",
     "RetryPolicy",

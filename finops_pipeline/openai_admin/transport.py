@@ -99,10 +99,19 @@ class Transport:
 
     The environment is not asked for proxies, ``.netrc`` or certificates: where the key goes is
     decided by settings alone, and a stray ``HTTP_PROXY`` must not see the loopback key of a demo.
+
+    Args:
+        before_request: Called before each request is sent, retries included; may wait.
     """
 
     def __init__(
-        self, *, team_id: str, base_url: str, api_key: Callable[[], str], retry: RetryPolicy
+        self,
+        *,
+        team_id: str,
+        base_url: str,
+        api_key: Callable[[], str],
+        retry: RetryPolicy,
+        before_request: Callable[[], None] = lambda: None,
     ) -> None:
         self.team_id = team_id
         self.server_time: datetime | None = None
@@ -110,6 +119,7 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self._read_key = api_key
         self._auth: _Bearer | None = None
+        self._before_request = before_request
         self.retry = retry
         self._http = httpx.Client(
             verify=_tls(),
@@ -230,8 +240,9 @@ class Transport:
     def _exchange(self, path: str, params: Params, deadline: float) -> tuple[httpx.Response, bytes]:
         """Send one request and read all of its answer before the deadline."""
         retry = self.retry
-        rest = max(deadline - time.monotonic(), 0.001)
         auth = self._key()
+        self._before_request()
+        rest = max(deadline - time.monotonic(), 0.001)
         answering = False
         self.calls += 1
         try:

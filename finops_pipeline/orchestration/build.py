@@ -5,7 +5,14 @@ from __future__ import annotations
 import dagster as dg
 
 from finops_pipeline.orchestration.housekeeping import build_housekeeping_job
-from finops_pipeline.orchestration.jobs import build_after_collecting, build_job, collect_job
+from finops_pipeline.orchestration.jobs import (
+    build_after_collecting,
+    build_job,
+    collect_job,
+    collect_legacy_job,
+    load_requests_job,
+)
+from finops_pipeline.orchestration.legacy import build_legacy_asset
 from finops_pipeline.orchestration.marts import (
     build_models_asset,
     build_published_asset,
@@ -15,6 +22,7 @@ from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.prices import build_price_checks, prices_asset
 from finops_pipeline.orchestration.raw import build_raw_assets
 from finops_pipeline.orchestration.repair import build_repair_sensor
+from finops_pipeline.orchestration.requests import build_requests_asset, build_requests_sensor
 from finops_pipeline.orchestration.schedules import build_schedules
 
 
@@ -34,22 +42,33 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
     return dg.Definitions(
         assets=[
             build_raw_assets(pipeline),
+            build_legacy_asset(pipeline),
+            build_requests_asset(pipeline),
             registry_asset(),
             prices_asset(),
             models,
             build_published_asset(pipeline, models),
         ],
         asset_checks=[build_price_checks(pipeline)],
-        jobs=[collect_job(), build_job(), build_housekeeping_job(pipeline)],
+        jobs=[
+            collect_job(),
+            collect_legacy_job(),
+            load_requests_job(),
+            build_job(),
+            build_housekeeping_job(pipeline),
+        ],
         schedules=build_schedules(
             pipeline,
             dg.DefaultScheduleStatus.RUNNING if by_itself else dg.DefaultScheduleStatus.STOPPED,
         ),
         sensors=[
             build_after_collecting,
-            build_repair_sensor(
-                pipeline,
-                dg.DefaultSensorStatus.RUNNING if by_itself else dg.DefaultSensorStatus.STOPPED,
+            *(
+                build(
+                    pipeline,
+                    dg.DefaultSensorStatus.RUNNING if by_itself else dg.DefaultSensorStatus.STOPPED,
+                )
+                for build in (build_repair_sensor, build_requests_sensor)
             ),
         ],
         executor=_in_process(),

@@ -10,8 +10,8 @@ import dagster as dg
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.leftovers import delete_incomplete_loads
 from finops_pipeline.orchestration.instance import (
+    enter_run,
     fail_dead_runs,
-    process_tags,
     remove_dead_processes,
 )
 from finops_pipeline.orchestration.jobs import HOUSEKEEPING
@@ -104,7 +104,7 @@ def build_housekeeping_job(pipeline: Pipeline) -> dg.JobDefinition:
 
     @dg.op(name="sweep", config_schema={})
     def sweep_all(context: dg.OpExecutionContext) -> None:
-        context.instance.add_run_tags(context.run.run_id, process_tags(context.instance))
+        enter_run(context.instance, context.run.run_id)
         try:
             swept = sweep(pipeline, context.instance)
         except FinopsError as error:

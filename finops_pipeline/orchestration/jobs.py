@@ -10,13 +10,17 @@ import dagster as dg
 
 from finops_pipeline.orchestration.asset_keys import (
     COSTS_KEY,
+    LEGACY_KEY,
     PRICES_KEY,
     PUBLISHED_KEY,
+    REQUESTS_KEY,
     USAGE_KEY,
 )
 from finops_pipeline.orchestration.instance import fail_dead_runs
 
 COLLECT = "collect"
+COLLECT_LEGACY = "collect_legacy_usage"
+LOAD_REQUESTS = "load_requests"
 HOUSEKEEPING = "housekeeping"
 BUILD = "build"
 BUILT_AT = "built_at"
@@ -42,6 +46,24 @@ def collect_job() -> dg.UnresolvedAssetJobDefinition:
         COLLECT,
         selection=dg.AssetSelection.assets(COSTS_KEY, USAGE_KEY),
         description="Read costs and usage from OpenAI for a range of days, all teams or some.",
+    )
+
+
+def collect_legacy_job() -> dg.UnresolvedAssetJobDefinition:
+    """Legacy usage of a range of days, which no schedule asks for."""
+    return dg.define_asset_job(
+        COLLECT_LEGACY,
+        selection=dg.AssetSelection.assets(LEGACY_KEY),
+        description="Read what project keys see of the legacy usage endpoint, at its slow pace.",
+    )
+
+
+def load_requests_job() -> dg.UnresolvedAssetJobDefinition:
+    """Request logs that wait in the watched folder."""
+    return dg.define_asset_job(
+        LOAD_REQUESTS,
+        selection=dg.AssetSelection.assets(REQUESTS_KEY),
+        description="Land every file of request logs that waits in FINOPS_REQUEST_LOGS_DIR.",
     )
 
 
@@ -86,7 +108,7 @@ def build_after_collecting(
 def _newest_landing(instance: dg.DagsterInstance) -> dg.EventLogRecord | None:
     """The newest day that was read, or that was read for no team: marts show that as well."""
     found: list[dg.EventLogRecord] = []
-    for key in (COSTS_KEY, USAGE_KEY):
+    for key in (COSTS_KEY, USAGE_KEY, LEGACY_KEY, REQUESTS_KEY):
         found += instance.fetch_materializations(key, limit=1).records
         found += instance.fetch_observations(key, limit=1).records
     return max(found, key=lambda record: record.storage_id, default=None)

@@ -19,12 +19,14 @@ from finops_pipeline.ingestion.price_tables import land_prices
 from finops_pipeline.ingestion.registry_tables import land_registry
 from finops_pipeline.orchestration.asset_keys import (
     COSTS_KEY,
+    LEGACY_KEY,
     PRICES_KEY,
     PUBLISHED_KEY,
     REGISTRY_KEY,
+    REQUESTS_KEY,
     USAGE_KEY,
 )
-from finops_pipeline.orchestration.instance import process_tags
+from finops_pipeline.orchestration.instance import enter_run
 from finops_pipeline.orchestration.jobs import BUILT_AT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
@@ -42,9 +44,12 @@ _REGISTRY_TABLES = (
 )
 _ASSET_OF_TABLE = {
     "usage": USAGE_KEY,
+    "legacy_usage": LEGACY_KEY,
+    "requests": REQUESTS_KEY,
     "model_prices": PRICES_KEY,
     "model_names": PRICES_KEY,
     "service_tiers": PRICES_KEY,
+    "complimentary_tokens": PRICES_KEY,
     **dict.fromkeys(_REGISTRY_TABLES, REGISTRY_KEY),
 }
 """Raw tables → the asset that lands them; the others come with the costs."""
@@ -133,7 +138,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
 
     @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        context.instance.add_run_tags(context.run.run_id, process_tags(context.instance))
+        enter_run(context.instance, context.run.run_id)
         # Of a run of some models, `context.assets_def` has those alone.
         everything = context.selected_asset_keys >= models.keys
         names = [] if everything else _dbt_names(context)

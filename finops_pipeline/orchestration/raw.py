@@ -21,7 +21,7 @@ from finops_pipeline.orchestration.completeness import (
     current_gaps,
     verdict,
 )
-from finops_pipeline.orchestration.instance import process_tags
+from finops_pipeline.orchestration.instance import enter_run
 from finops_pipeline.orchestration.partitions import daily_partitions
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.reporting import (
@@ -98,7 +98,7 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
     def openai(
         context: dg.AssetExecutionContext, config: CollectConfig
     ) -> Iterator[dg.AssetCheckResult]:
-        context.instance.add_run_tags(context.run.run_id, process_tags(context.instance))
+        enter_run(context.instance, context.run.run_id)
         days = sorted(date.fromisoformat(key) for key in context.partition_keys)
         wanted = {
             key: endpoints

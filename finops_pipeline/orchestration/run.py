@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.outcome import Collection
+from finops_pipeline.ingestion.request_outcome import RequestLanding
+from finops_pipeline.orchestration.asset_keys import LEGACY_KEY
 from finops_pipeline.orchestration.build import build_definitions
 from finops_pipeline.orchestration.instance import process_tags
-from finops_pipeline.orchestration.jobs import BUILD, COLLECT
+from finops_pipeline.orchestration.jobs import BUILD, COLLECT, COLLECT_LEGACY, LOAD_REQUESTS
+from finops_pipeline.orchestration.legacy import LEGACY_OP
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.raw import OPENAI_OP
 from finops_pipeline.orchestration.resuming import Resumption, newest_broken_off, range_tags
@@ -37,8 +40,14 @@ class Runner:
         self, pipeline: Pipeline, instance: dg.DagsterInstance, *, console_level: str = "CRITICAL"
     ) -> None:
         self._collections: list[Collection] = []
+        self._landings: list[RequestLanding] = []
         self._definitions = build_definitions(
-            replace(pipeline, on_collected=self._collections.append), console_level=console_level
+            replace(
+                pipeline,
+                on_collected=self._collections.append,
+                on_requests_landed=self._landings.append,
+            ),
+            console_level=console_level,
         )
         self._instance = instance
 
@@ -50,10 +59,10 @@ class Runner:
         assets: Sequence[dg.AssetKey] = (),
         tags: Mapping[str, str] | None = None,
     ) -> Collection:
-        """Run the job ``collect``; teams that failed are in the result.
+        """Run the job ``collect``, or ``collect_legacy_usage``; the result has who failed.
 
         Args:
-            assets: The raw assets to read; none: all of the job's.
+            assets: The raw assets to read; none: costs and usage.
             tags: More tags of the run, as those of a :class:`Resumption`.
 
         Raises:
@@ -61,24 +70,41 @@ class Runner:
             KeyboardInterrupt: it was interrupted; what has landed stays.
         """
         self._collections.clear()
-        config = {"ops": {OPENAI_OP: {"config": {"teams": list(teams)}}}}
+        job, op = _job_of(assets)
+        config = {"ops": {op: {"config": {"teams": list(teams)}}}}
         result = self._execute(
-            COLLECT,
+            job,
             config,
             {**range_tags(days.start, days.end), **(tags or {})},
             assets,
         )
         if not self._collections:
-            raise _failure(result, COLLECT)
+            raise _failure(result, job)
         return self._collections[0]
 
-    def newest_broken_off(self) -> Resumption:
-        """What to resume: see :func:`newest_broken_off`.
+    def newest_broken_off(self, assets: Sequence[dg.AssetKey] = ()) -> Resumption:
+        """What to resume of the job that reads ``assets``: see :func:`newest_broken_off`.
 
         Raises:
             UsageError: there is nothing.
         """
-        return newest_broken_off(self._instance, job=COLLECT, op=OPENAI_OP)
+        job, op = _job_of(assets)
+        return newest_broken_off(self._instance, job=job, op=op)
+
+    def load_requests(self) -> RequestLanding:
+        """Run the job ``load_requests``; files and lines that failed are in the result.
+
+        Raises:
+            FinopsError: nothing was landed, because the run itself could not work.
+            KeyboardInterrupt: it was interrupted; what has landed stays.
+        """
+        self._landings.clear()
+        # Any day will do: the files say which days they are of.
+        today = datetime.now(UTC).date()
+        result = self._execute(LOAD_REQUESTS, {}, range_tags(today, today))
+        if not self._landings:
+            raise _failure(result, LOAD_REQUESTS)
+        return self._landings[0]
 
     def build(self) -> None:
         """Run the job ``build``: models, tests, publishing.
@@ -108,6 +134,11 @@ class Runner:
         if any(map(_is_interrupt, result.all_events)):
             raise KeyboardInterrupt
         return result
+
+
+def _job_of(assets: Sequence[dg.AssetKey]) -> tuple[str, str]:
+    """The job that reads some raw assets, and its op, which takes the teams."""
+    return (COLLECT_LEGACY, LEGACY_OP) if LEGACY_KEY in assets else (COLLECT, OPENAI_OP)
 
 
 def _is_interrupt(event: dg.DagsterEvent) -> bool:

@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from finops_pipeline.pricing.complimentary import (
+    COMPLIMENTARY_TOKENS,
+    ComplimentaryTokens,
+    declared,
+)
 from finops_pipeline.pricing.names import NameBook
 from finops_pipeline.pricing.overrides import overridden
 from finops_pipeline.pricing.periods import with_modalities_told_apart
@@ -34,12 +39,14 @@ class PriceBook:
         replaced: Prices of the list in whose place the override file has others, as the list has
             them: a bill at an agreed rate differs from the list by a known amount.
         name_book: The names under which they are found.
+        complimentary: Tokens that the file declares to be free.
     """
 
     version: str
     entries: tuple[Price, ...]
     replaced: tuple[Price, ...]
     name_book: NameBook
+    complimentary: tuple[ComplimentaryTokens, ...] = ()
 
     @classmethod
     def load(cls, overrides: Path | None) -> PriceBook:
@@ -65,13 +72,17 @@ class PriceBook:
             listed=frozenset(price.key.model for price in prices), listed_model=listed_model
         )
         replaced: list[Price] = []
+        complimentary: list[ComplimentaryTokens] = []
         if overrides is not None:
-            prices, replaced, names = overridden(prices, names, overrides)
+            file = read_price_file(overrides)
+            prices, replaced, names = overridden(prices, names, file.prices, overrides)
+            complimentary = declared(file.complimentary, names, overrides)
         return cls(
             version=f"genai-prices {__version__}",
             entries=tuple(prices),
             replaced=tuple(replaced),
             name_book=names,
+            complimentary=tuple(complimentary),
         )
 
     def prices(self) -> pa.Table:
@@ -104,6 +115,11 @@ class PriceBook:
         ]
         return pa.Table.from_pylist(rows, schema=MODEL_PRICES)
 
+    def complimentary_tokens(self) -> pa.Table:
+        """``raw.complimentary_tokens``, with :data:`COMPLIMENTARY_TOKENS`."""
+        rows = [asdict(each) for each in self.complimentary]
+        return pa.Table.from_pylist(rows, schema=COMPLIMENTARY_TOKENS)
+
     def names(self, used: Iterable[str]) -> pa.Table:
         """``raw.model_names`` for the names that occur in usage and bills, each once."""
         found = [asdict(self.name_book.find(name)) for name in sorted(set(used))]
@@ -115,7 +131,7 @@ def supplemented(listed: list[Price]) -> list[Price]:
     known = {price.key for price in listed}
     ours = [
         price
-        for entry in read_price_file(SUPPLEMENT)
+        for entry in read_price_file(SUPPLEMENT).prices
         for price in entry.unit_prices(canonical_name(entry.model))
     ]
     return listed + [price for price in ours if price.key not in known]

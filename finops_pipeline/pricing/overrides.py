@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
@@ -13,24 +14,27 @@ from finops_pipeline.pricing.periods import (
     overlap,
     with_modalities_told_apart,
 )
-from finops_pipeline.pricing.price_file import PriceEntry, read_price_file, wrong_file
+from finops_pipeline.pricing.price_file import PriceEntry, wrong_file
 from finops_pipeline.pricing.vocabulary import Price, canonical_name
 
 
 def overridden(
-    listed: list[Price], names: NameBook, path: Path
+    listed: list[Price], names: NameBook, file: Iterable[PriceEntry], path: Path
 ) -> tuple[list[Price], list[Price], NameBook]:
-    """Prices, the list's prices that they replace, and names after ``path`` has been applied.
+    """Prices, the list's prices that they replace, and names after ``file`` has been applied.
 
     An entry for a model of the list changes that model, under all the names that it has. An entry
     for one of those other names (a snapshot, a fine-tuned model) changes that name alone: it gets
     prices of its own, which are those of its model wherever the file says nothing.
 
+    Args:
+        path: Where the file lies, for what is said about it.
+
     Raises:
-        UsageError: the file is wrong, or two of its entries hold for the same thing and day.
+        UsageError: two entries hold for the same thing and day, or one does not fit its model.
     """
     entries: dict[str, list[tuple[int, PriceEntry]]] = {}
-    for number, entry in enumerate(read_price_file(path), start=1):
+    for number, entry in enumerate(file, start=1):
         entries.setdefault(canonical_name(entry.model), []).append((number, entry))
 
     prices, replaced = listed, list[Price]()

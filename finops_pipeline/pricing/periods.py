@@ -5,21 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date
+from typing import Protocol
 
 from finops_pipeline.pricing.vocabulary import Price, PriceKey
 
 
-def starts(price: Price) -> date:
-    """The first day of a price, the first of all days where it holds since ever."""
-    return price.valid_from or date.min
+class Dated(Protocol):
+    """What holds from a UTC day (null: since ever) to before another one (null: still)."""
+
+    @property
+    def valid_from(self) -> date | None: ...
+
+    @property
+    def valid_to(self) -> date | None: ...
 
 
-def ends(price: Price) -> date:
-    """The day after the last one of a price, the last of all days where it still holds."""
-    return price.valid_to or date.max
+def starts(dated: Dated) -> date:
+    """The first day, the first of all days for what holds since ever."""
+    return dated.valid_from or date.min
 
 
-def overlap(one: Price, other: Price) -> bool:
+def ends(dated: Dated) -> date:
+    """The day after the last one, the last of all days for what still holds."""
+    return dated.valid_to or date.max
+
+
+def overlap(one: Dated, other: Dated) -> bool:
     """Whether both hold on some day."""
     return starts(one) < ends(other) and starts(other) < ends(one)
 

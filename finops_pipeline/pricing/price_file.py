@@ -1,4 +1,4 @@
-"""Prices from a YAML file: negotiated rates, models that no list knows, our own supplement."""
+"""A YAML file of prices: negotiated rates, models that no list knows, complimentary tokens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, NamedTuple, Self, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -43,6 +43,12 @@ def _iso_date(text: object) -> object:
         raise ValueError("write the day as in 2026-11-15") from None
 
 
+def _whole_number(text: object) -> object:
+    if not isinstance(text, str) or not re.fullmatch(r"[1-9][\d_]*", text):
+        raise ValueError("write it as a whole number, as in 1_000_000")
+    return text.replace("_", "")
+
+
 def _plain_decimal(text: object) -> object:
     if not isinstance(text, str) or not re.fullmatch(r"\d+(\.\d+)?", text):
         raise ValueError("write it as a plain number of USD, as in 2.50")
@@ -51,6 +57,12 @@ def _plain_decimal(text: object) -> object:
 
 _Day = Annotated[date, BeforeValidator(_iso_date)]
 _Usd = Annotated[Decimal, BeforeValidator(_plain_decimal)]
+_Tokens = Annotated[int, BeforeValidator(_whole_number), Field(lt=10**15)]
+
+
+def _in_order(valid_from: date | None, valid_to: date | None) -> None:
+    if valid_from and valid_to and valid_from >= valid_to:
+        raise ValueError("valid_to is the first day after the period: later than valid_from")
 
 
 class PriceEntry(BaseModel):
@@ -85,8 +97,7 @@ class PriceEntry(BaseModel):
                 raise ValueError(f"{kind!r} is not a kind; the kinds are {', '.join(UNITS)}")
             if kind not in kinds:
                 raise ValueError(f"{kind} is priced by {UNITS[kind]}, not by {unit}")
-        if self.valid_from and self.valid_to and self.valid_from >= self.valid_to:
-            raise ValueError("valid_to is the first day after the period: later than valid_from")
+        _in_order(self.valid_from, self.valid_to)
         if self.long_context_from is not None and self.context != "long":
             raise ValueError("long_context_from belongs to prices with 'context: long'")
         list(self.unit_prices(self.model))  # each can be expressed
@@ -118,6 +129,41 @@ class PriceEntry(BaseModel):
             )
 
 
+class ComplimentaryEntry(BaseModel):
+    """Tokens that OpenAI does not charge an organization for, every day for a time.
+
+    Attributes:
+        organization: OpenAI's id of the organization.
+        models: The models that share the tokens.
+        tokens_a_day: How many of theirs are free on each UTC day, input and output together.
+        note: For whoever reads the file.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    organization: str = Field(min_length=1)
+    models: list[str] = Field(min_length=1)
+    tokens_a_day: _Tokens
+    valid_from: _Day | None = None
+    valid_to: _Day | None = None
+    note: str | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _in_order(self.valid_from, self.valid_to)
+        return self
+
+
+class PriceFile(NamedTuple):
+    """The entries of a price file, in their order."""
+
+    prices: list[PriceEntry]
+    complimentary: list[ComplimentaryEntry]
+
+
+_Entry = TypeVar("_Entry", PriceEntry, ComplimentaryEntry)
+
+
 class _TextLoader(yaml.BaseLoader):
     """Leaves every scalar text, so that no price is ever a float; a key given twice is an error."""
 
@@ -130,17 +176,24 @@ class _TextLoader(yaml.BaseLoader):
         return super().construct_mapping(node, deep=deep)
 
 
-def read_price_file(path: Path) -> list[PriceEntry]:
-    """The entries of a price file, in their order.
+def read_price_file(path: Path) -> PriceFile:
+    """What a price file says.
 
     Raises:
         UsageError: it cannot be read or an entry is wrong; says which, and what would be right.
     """
     content = _yaml(path)
-    entries = content.get("prices") if isinstance(content, dict) and len(content) == 1 else None
-    if not isinstance(entries, list):
-        raise wrong_file(path, "it does not consist of one list named 'prices'")
-    return [_entry(path, number, entry) for number, entry in enumerate(entries, start=1)]
+    if not isinstance(content, dict) or not content or content.keys() - set(PriceFile._fields):
+        raise wrong_file(
+            path, "it does not consist of a list named 'prices', one named 'complimentary', or both"
+        )
+    for name, entries in content.items():
+        if not isinstance(entries, list):
+            raise wrong_file(path, f"'{name}' is not a list")
+    return PriceFile(
+        _entries(path, "entry", content.get("prices", []), PriceEntry),
+        _entries(path, "complimentary entry", content.get("complimentary", []), ComplimentaryEntry),
+    )
 
 
 def _yaml(path: Path) -> object:
@@ -160,23 +213,29 @@ def _yaml(path: Path) -> object:
         raise wrong_file(path, "it is not YAML") from None
 
 
-def _entry(path: Path, number: int, content: object) -> PriceEntry:
+def _entries(path: Path, what: str, contents: list[object], form: type[_Entry]) -> list[_Entry]:
+    return [
+        _entry(path, f"{what} {number}", content, form)
+        for number, content in enumerate(contents, start=1)
+    ]
+
+
+def _entry(path: Path, which: str, content: object, form: type[_Entry]) -> _Entry:
     if not isinstance(content, dict):
-        raise wrong_file(path, f"entry {number} is not a mapping")
+        raise wrong_file(path, f"{which} is not a mapping")
     given = {key: value for key, value in content.items() if value not in ("", "null", "~")}
     try:
-        return PriceEntry.model_validate(given)
+        return form.model_validate(given)
     except ValidationError as error:
-        raise wrong_file(
-            path, f"entry {number} ({given.get('model')}): {_first_problem(error)}"
-        ) from None
+        subject = given.get("model", given.get("organization"))
+        raise wrong_file(path, f"{which} ({subject}): {_first_problem(error, form)}") from None
 
 
-def _first_problem(error: ValidationError) -> str:
+def _first_problem(error: ValidationError, form: type[BaseModel]) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"{field} is no field; the fields are {', '.join(PriceEntry.model_fields)}"
+        return f"{field} is no field; the fields are {', '.join(form.model_fields)}"
     message = str(first.get("ctx", {}).get("error", first["msg"]))
     return f"{field}: {message}" if field else message
 

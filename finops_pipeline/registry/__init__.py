@@ -12,9 +12,11 @@ from finops_pipeline.registry.records import (
     CollectableTeam,
     KeyStatus,
     Project,
+    ProjectKey,
     RegistrySnapshot,
     Team,
     TeamKey,
+    TeamWithProjectKeys,
 )
 
 if TYPE_CHECKING:
@@ -24,10 +26,12 @@ __all__ = [
     "CollectableTeam",
     "KeyStatus",
     "Project",
+    "ProjectKey",
     "Registry",
     "RegistrySnapshot",
     "Team",
     "TeamKey",
+    "TeamWithProjectKeys",
     "open_registry",
 ]
 

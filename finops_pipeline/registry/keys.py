@@ -5,6 +5,7 @@ A place is a team, for its admin key, or a project, for its project key; each ha
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
@@ -17,9 +18,15 @@ from finops_pipeline.errors import UsageError
 from finops_pipeline.registry import envelope
 from finops_pipeline.registry.audit import Audited, Subject
 from finops_pipeline.registry.envelope import KeyContext, KeyWrapper, SealedKey, UndecryptableError
-from finops_pipeline.registry.models import KeyRow, TeamRow
+from finops_pipeline.registry.models import KeyRow, ProjectRow, TeamRow
 from finops_pipeline.registry.projects import project_row
-from finops_pipeline.registry.records import CollectableTeam, KeyStatus, TeamKey
+from finops_pipeline.registry.records import (
+    CollectableTeam,
+    KeyStatus,
+    ProjectKey,
+    TeamKey,
+    TeamWithProjectKeys,
+)
 from finops_pipeline.registry.teams import active_team_row, team_row
 
 ADMIN = "admin"
@@ -92,19 +99,40 @@ class Keys(Audited):
             UsageError: an id is unknown or deactivated, or there is no active team at all.
         """
         with self._database.reading() as session:
-            _check_teams(session, team_ids or ())
-            chosen = select(TeamRow.team_id).where(TeamRow.is_active).order_by(TeamRow.team_id)
-            if team_ids:
-                chosen = chosen.where(TeamRow.team_id.in_(team_ids))
-            found = session.scalars(chosen).all()
-            if not found:
-                raise _no_team(session)
+            found = _active_teams(session, team_ids)
             keys = {
                 row.team_id: self._team_key(row)
                 # At once for all teams, where it would be a question more for each.
                 for row in session.scalars(_active(ADMIN).options(undefer_group("ciphertext")))
             }
             return [CollectableTeam(team_id, keys.get(team_id)) for team_id in found]
+
+    def teams_with_project_keys(self, team_ids: Sequence[str] | None) -> list[TeamWithProjectKeys]:
+        """The active teams that have active project keys, by id; None or no id means all of them.
+
+        A key belongs to the team that it was registered for, whoever owns the project since.
+
+        Raises:
+            UsageError: as :meth:`collectable_teams`; a team without such a key is left out.
+        """
+        with self._database.reading() as session:
+            found = _active_teams(session, team_ids)
+            keys: dict[str, list[ProjectKey]] = defaultdict(list)
+            query = (
+                select(KeyRow, ProjectRow.project_id, ProjectRow.openai_project_id)
+                .join(ProjectRow, ProjectRow.project_id == KeyRow.project_id)
+                .where(KeyRow.key_type == PROJECT, KeyRow.is_active)
+                .order_by(KeyRow.project_id)
+                .options(undefer_group("ciphertext"))
+            )
+            for row, project_id, openai_project_id in session.execute(query):
+                key = ProjectKey(project_id, openai_project_id, self._team_key(row))
+                keys[row.team_id].append(key)
+            return [
+                TeamWithProjectKeys(team_id, tuple(keys[team_id]))
+                for team_id in found
+                if team_id in keys
+            ]
 
     def _context(self, team_id: str, project_id: str | None) -> KeyContext:
         # The host is the configured one: the stored one only helps to say what is wrong.
@@ -152,6 +180,22 @@ def _active(key_type: str) -> Select[KeyRow]:
 def status(row: KeyRow) -> KeyStatus:
     """What may be shown of a stored key."""
     return KeyStatus(**{field.name: getattr(row, field.name) for field in fields(KeyStatus)})
+
+
+def _active_teams(session: Session, team_ids: Sequence[str] | None) -> Sequence[str]:
+    """The active teams of these ids, or all of them.
+
+    Raises:
+        UsageError: an id is unknown or deactivated, or there is no active team at all.
+    """
+    _check_teams(session, team_ids or ())
+    chosen = select(TeamRow.team_id).where(TeamRow.is_active).order_by(TeamRow.team_id)
+    if team_ids:
+        chosen = chosen.where(TeamRow.team_id.in_(team_ids))
+    found = session.scalars(chosen).all()
+    if not found:
+        raise _no_team(session)
+    return found
 
 
 def _check_teams(session: Session, team_ids: Sequence[str]) -> None:

@@ -162,6 +162,23 @@ class CollectableTeam:
 
 
 @dataclass(frozen=True)
+class ProjectKey:
+    """A project's active key, and OpenAI's id of the project that it is registered for."""
+
+    project_id: str
+    openai_project_id: str
+    key: TeamKey
+
+
+@dataclass(frozen=True)
+class TeamWithProjectKeys:
+    """An active team and the active keys of its projects, at least one, by project."""
+
+    team_id: str
+    keys: tuple[ProjectKey, ...]
+
+
+@dataclass(frozen=True)
 class RegistrySnapshot:
     """The registry at one moment as Arrow tables, without any key material."""
 

@@ -17,13 +17,16 @@ from finops_pipeline.simulator.errors import (
     bad_parameter,
     missing_scope,
     no_key,
+    no_project_key,
     wrong_key,
 )
+from finops_pipeline.simulator.legacy import legacy_answer
 from finops_pipeline.simulator.model import Scope, SimulatedProject
 from finops_pipeline.simulator.organization import Organization, grouped, selected
 from finops_pipeline.simulator.query import (
     BucketQuery,
     parse_costs_query,
+    parse_legacy_query,
     parse_usage_query,
 )
 from finops_pipeline.simulator.simulation import Simulation
@@ -36,6 +39,7 @@ USAGE_PATHS: dict[str, UsageEndpoint] = {
 ENDPOINTS: dict[str, str] = {
     "/v1/organization/costs": "costs",
     "/v1/organization/projects": "projects",
+    "/v1/usage": "legacy_usage",
     **USAGE_PATHS,
 }
 
@@ -47,7 +51,7 @@ def bearer(authorization: str | None) -> str | None:
 
 
 class PublicApi:
-    """The endpoints below ``/v1`` that an admin key may call."""
+    """The endpoints below ``/v1``: an admin key's, and the legacy one of ordinary keys."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
@@ -57,6 +61,7 @@ class PublicApi:
             Route("/v1/organization/costs", self._costs),
             Route("/v1/organization/projects", self._projects),
             *(Route(path, self._usage) for path in USAGE_PATHS),
+            Route("/v1/usage", self._legacy_usage),
         ]
 
     def _authorized(self, request: Request, scope: Scope) -> Organization:
@@ -104,6 +109,27 @@ class PublicApi:
             for day in query.days
         ]
         return self._page(request, query, buckets)
+
+    async def _legacy_usage(self, request: Request) -> Response:
+        simulation = self._simulation
+        key = bearer(request.headers.get("authorization"))
+        if key is None:
+            raise no_key()
+        access = simulation.project_access(key)
+        if access is None and simulation.access(key) is not None:
+            raise no_project_key()
+        if access is None:
+            raise wrong_key(key)
+        simulation.calls_of_keys.count(key)
+        day = parse_legacy_query(
+            request.query_params.multi_items(), today=simulation.clock.now().date()
+        )
+        hours = simulation.hours(day)
+        return JSONResponse(
+            legacy_answer(
+                access.organization, access.project_id, day, hours, simulation.buckets.wire
+            )
+        )
 
     def _page(self, request: Request, query: BucketQuery, buckets: list[bytes]) -> Response:
         request.state.own_token = query.token(query.first)

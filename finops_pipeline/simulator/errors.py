@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -17,6 +17,7 @@ class RefusalError(Exception):
     param: str | None = None
     code: str | None = None
     type: str = "invalid_request_error"
+    headers: dict[str, str] = field(default_factory=dict)
 
     def response(self) -> JSONResponse:
         error: dict[str, Any] = {
@@ -25,7 +26,7 @@ class RefusalError(Exception):
             "param": self.param,
             "code": self.code,
         }
-        return JSONResponse({"error": error}, status_code=self.status)
+        return JSONResponse({"error": error}, status_code=self.status, headers=self.headers)
 
 
 def no_key() -> RefusalError:
@@ -54,6 +55,26 @@ def missing_scope(scope: str, status: int) -> RefusalError:
         status,
         "You have insufficient permissions for this operation. "
         f"Missing scopes: {scope}. Check that you have the correct role in your organization.",
+    )
+
+
+def no_project_key() -> RefusalError:
+    """An admin key at the legacy endpoint, which takes ordinary keys."""
+    return RefusalError(
+        403,
+        "Access denied. Your request to GET /v1/usage must be made with a project key. You made it "
+        "with the following key type: admin.",
+    )
+
+
+def too_many_requests(retry_after: int) -> RefusalError:
+    """A key that asks too often; ``retry_after`` in seconds."""
+    return RefusalError(
+        429,
+        f"Rate limit reached for requests. Please try again in {retry_after}s.",
+        type="requests",
+        code="rate_limit_exceeded",
+        headers={"retry-after": str(retry_after)},
     )
 
 

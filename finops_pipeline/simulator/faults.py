@@ -46,7 +46,7 @@ class Fault(Part):
     kind: FaultKind
     key: str | None = None
     organization_id: str | None = None
-    endpoint: Literal["costs", "projects"] | UsageEndpoint | None = None
+    endpoint: Literal["costs", "projects", "legacy_usage"] | UsageEndpoint | None = None
     nth: int = Field(default=1, ge=1)
     times: int | None = Field(default=None, ge=1)
     probability: float = Field(default=1.0, ge=0, le=1)

@@ -29,7 +29,8 @@ _ORDINARY_USES = (
 )
 
 # cause: (what is used, the multiple of the usual price); models that are not used otherwise keep
-# a project's own lines apart from those that are planted
+# a project's own lines apart from those that are planted, and what nothing explains is enough of a
+# project's day to be seen
 _PLANTED_USES: dict[UseCause, tuple[tuple[str, str | None], ...]] = {
     "other_rate": (
         ("batch | gpt-4o-2024-08-06", None),
@@ -48,9 +49,9 @@ _PLANTED_USES: dict[UseCause, tuple[tuple[str, str | None], ...]] = {
     "negotiated_rate": (("gpt-4.1-2025-04-14", "0.8"),),
     "across_midnight": (("o3-2025-04-16", None),),
     "double_charge": (("gpt-5-2025-08-07", None),),
-    "unlisted_rate": (("gpt-5-nano-2025-08-07", "1.37"),),
-    "billed_without_usage": (("gpt-4.1-mini-2025-04-14", None),),
-    "used_without_bill": (("gpt-4.1-nano-2025-04-14", None),),
+    "unlisted_rate": (("gpt-5-nano-2025-08-07", "9.37"),),
+    "billed_without_usage": (("o4-mini-2025-04-16", None),),
+    "used_without_bill": (("gpt-4.1-2025-04-14", None),),
 }
 
 

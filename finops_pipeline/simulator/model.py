@@ -47,6 +47,7 @@ class SimulatedProject(Part):
         uses: Names from :data:`finops_pipeline.simulator.catalogue.OFFERS`.
         volume_percent: Size against an ordinary project.
         api_keys: How many api keys share the consumption, each with its own user.
+        keys: Ordinary keys of the project; each reads what it used from the legacy endpoint.
         archived_on: First UTC day without consumption, and from which it counts as archived.
     """
 
@@ -55,6 +56,7 @@ class SimulatedProject(Part):
     uses: tuple[Offer, ...] = Field(min_length=1)
     volume_percent: int = Field(default=100, ge=0)
     api_keys: int = Field(default=1, ge=1)
+    keys: tuple[str, ...] = ()
     created_on: date = date(2024, 1, 1)
     archived_on: date | None = None
 

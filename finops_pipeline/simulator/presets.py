@@ -33,6 +33,11 @@ def admin_key(name: str) -> str:
     return f"sk-admin-{_token(f'key of {name}', 40)}"
 
 
+def project_key(name: str) -> str:
+    """A made-up ordinary key of a project; it opens nothing but a simulator."""
+    return f"sk-proj-{_token(f'key of {name}', 40)}"
+
+
 _TEAMS = {
     "search": ("Search", "CC-4100", "Acme Digital"),
     "support": ("Customer Support", "CC-4200", "Acme Digital"),
@@ -194,6 +199,7 @@ def _demo_project(name: str, archived_on: date) -> SimulatedProject:
         uses=uses,
         volume_percent=volume,
         api_keys=api_keys,
+        keys=(project_key(name),),
         archived_on=archived_on if name == "support-triage" else None,
     )
 

@@ -117,6 +117,29 @@ def parse_usage_query(
     return _query(single, lists, filters, start, end, limit, dimensions, bound_to)
 
 
+def parse_legacy_query(parameters: Sequence[tuple[str, str]], *, today: date) -> date:
+    """Check a query of the legacy endpoint; the UTC day that it asks for.
+
+    Raises:
+        RefusalError: 400 with the parameter's name.
+    """
+    asked = dict(parameters)
+    if unknown := sorted(asked.keys() - {"date"}):
+        raise bad_parameter(unknown[0], f"Unknown parameter: '{unknown[0]}'.")
+    if "date" not in asked:
+        raise bad_parameter("date", "Missing required parameter: 'date'.")
+    text = asked["date"]
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise bad_parameter("date", "Invalid value for 'date': expected YYYY-MM-DD.")
+    if day > today:
+        raise bad_parameter("date", "'date' must not be in the future.")
+    return day
+
+
 def _window(single: dict[str, str], now: datetime) -> tuple[int, int]:
     """Start and end in unix seconds, by default until now."""
     if "start_time" not in single:

@@ -45,6 +45,13 @@ class Wire(Part):
     old_usage_rows: bool = False
 
 
+class LegacyLimit(Part):
+    """How often each key may ask the legacy endpoint: ``calls`` in any ``seconds``."""
+
+    calls: int = Field(default=5, ge=1)
+    seconds: float = Field(default=60.0, gt=0)
+
+
 class Scenario(Part):
     """A simulated company: its organizations, since when, and how the API answers.
 
@@ -52,6 +59,7 @@ class Scenario(Part):
         seed: The same scenario with the same seed answers with the same bytes.
         start: First UTC day with consumption.
         now: Where the clock stands; None runs with real time.
+        legacy_limit: In real time, wherever the clock stands.
         registration: How the company would register itself with the pipeline.
     """
 
@@ -59,6 +67,7 @@ class Scenario(Part):
     start: date
     now: AwareDatetime | None = None
     wire: Wire = Wire()
+    legacy_limit: LegacyLimit = LegacyLimit()
     organizations: tuple[SimulatedOrganization, ...] = Field(min_length=1)
     registration: Registration = Registration()
 
@@ -75,6 +84,14 @@ class Scenario(Part):
         ]
         if len(set(keys)) < len(keys):
             raise ValueError("one admin key is listed twice; a key opens one organization")
+        keys += [
+            key
+            for organization in self.organizations
+            for project in organization.projects
+            for key in project.keys
+        ]
+        if len(set(keys)) < len(keys):
+            raise ValueError("one key is listed twice; a project key opens one project")
         teams = {team.team_id for team in self.registration.teams}
         for project in self.registration.projects:
             if project.team_id not in teams:

@@ -12,6 +12,7 @@ from typing import Any
 from finops_pipeline.simulator.clock import Clock
 from finops_pipeline.simulator.consumption import EXACT
 from finops_pipeline.simulator.faults import Faults
+from finops_pipeline.simulator.legacy import CallsOfKeys
 from finops_pipeline.simulator.model import Scope
 from finops_pipeline.simulator.organization import Organization, finest_grouping
 from finops_pipeline.simulator.rendering import Buckets
@@ -29,6 +30,14 @@ class Access:
     organization: Organization
     scopes: frozenset[Scope]
     refusal_status: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectAccess:
+    """What an ordinary key opens: one project."""
+
+    organization: Organization
+    project_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +68,9 @@ class Simulation:
         self.faults = Faults()
         self.requests: deque[RecordedRequest] = deque(maxlen=_REQUESTS_KEPT)
         self.organizations: dict[str, Organization] = {}
+        self.calls_of_keys = CallsOfKeys(scenario.legacy_limit)
         self._access: dict[str, Access] = {}
+        self._project_access: dict[str, ProjectAccess] = {}
         for simulated in scenario.organizations:
             organization = Organization(simulated, seed=scenario.seed, start=scenario.start)
             self.organizations[simulated.id] = organization
@@ -69,12 +80,16 @@ class Simulation:
                 self._access[restricted.key] = Access(
                     organization, frozenset(restricted.scopes), restricted.refusal_status
                 )
+            for project in simulated.projects:
+                for key in project.keys:
+                    self._project_access[key] = ProjectAccess(organization, project.id)
 
     def reset(self) -> None:
-        """Go back to the scenario: clock, wire, faults, restatements and recorded requests."""
+        """Go back to the scenario: clock, wire, faults, limits, restatements, recorded requests."""
         self.clock.set(self.scenario.now)
         self.faults.clear()
         self.requests.clear()
+        self.calls_of_keys.clear()
         for organization in self.organizations.values():
             for day in organization.restore_all():
                 self.buckets.forget(organization, day)
@@ -90,6 +105,10 @@ class Simulation:
     def access(self, key: str) -> Access | None:
         """What a key opens; None for an unknown one."""
         return self._access.get(key)
+
+    def project_access(self, key: str) -> ProjectAccess | None:
+        """What an ordinary key opens; None for an unknown one."""
+        return self._project_access.get(key)
 
     def hours(self, day: date) -> int:
         """How many hours of a UTC day have passed: 24 once it is closed, 0 before it begins."""

@@ -16,6 +16,7 @@ from finops_pipeline.cli.progress import RunProgress
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion import collect
 from finops_pipeline.ingestion.outcome import Progress
+from finops_pipeline.ingestion.tables import RAW_TABLES
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import ExplicitSettings, load_settings
 from finops_pipeline.simulator import Scenario, SimulatedServer
@@ -77,7 +78,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_is_resumed(
     swept = finops("housekeeping", "--dry-run", "--json")
     assert swept.code == 0, swept.stderr
     assert json.loads(swept.stdout) == {
-        "rows": {"costs": 0, "usage": 0, "collections": 0, "openai_projects": 0},
+        "rows": dict.fromkeys(RAW_TABLES, 0),
         "runs": 0,
         "runs_kept": 0,
         "folders": 0,

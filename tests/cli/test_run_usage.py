@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from finops_pipeline.openai_admin import AdminClient
 from finops_pipeline.orchestration.run import Runner
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import load_settings
 from finops_pipeline.simulator import Fault, Scenario, SimulatedServer
+from tests.workplace import IMPATIENT
 
 Finops = Callable[..., Any]
 
@@ -38,6 +40,7 @@ def test_an_endpoint_that_is_refused_is_told_and_one_that_is_down_makes_it_3(
     finops: Finops, company: SimulatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Runner, "build", lambda _: None)  # tested elsewhere, and takes long
+    monkeypatch.setattr(AdminClient.__init__, "__kwdefaults__", {"retry": IMPATIENT})
     days = ("--from", "2026-02-20", "--to", "2026-02-21")
     whole = finops("run", *days)
     assert whole.code == 0, whole.stderr

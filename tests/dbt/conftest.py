@@ -53,8 +53,18 @@ RAW = {
     " api_key_id model service_tier batch:bool size source vector_store_id context_level "
     + " ".join(f"{measure}:quantity" for measure in MEASURES)
     + " _dlt_load_id",
+    "legacy_usage": "revision_id team_id cost_date:date endpoint key_project_id"
+    " aggregation_at:time dataset operation model openai_project_id api_key_id is_batch:bool"
+    " image_size request_count:quantity input_tokens:quantity input_cached_tokens:quantity"
+    " input_audio_tokens:quantity output_tokens:quantity output_audio_tokens:quantity"
+    " images:quantity seconds:quantity characters:quantity _dlt_load_id",
     "openai_projects": "team_id key_fingerprint project_id project_name status created_at:time"
     " archived_at:time collected_at:time _dlt_load_id",
+    "requests": "file_id line_number:count landed_at:time cost_date:date request_id"
+    " requested_at:time openai_project_id api_key_id model system_fingerprint service_tier"
+    " is_batch:bool input_tokens:count input_cached_tokens:count input_audio_tokens:count"
+    " output_tokens:count output_audio_tokens:count user_id action task_type user_intent"
+    " content_hash _dlt_load_id",
     "teams": "team_id team_name parent_team_id owner_email budget_owner_email cost_center"
     " is_active:bool created_at:time deactivated_at:time",
     "projects": "project_id project_name openai_project_id environment owner_email cost_center"
@@ -67,12 +77,14 @@ RAW = {
     "keys": "key_id team_id key_type project_id fingerprint organization_id is_active:bool"
     " created_at:time deactivated_at:time",
     "build_settings": "run_id built_at:time contract_version cost_source settle_days:count"
-    " tolerance:ratio tolerance_floor:money",
+    " tolerance:ratio tolerance_floor:money request_tolerance:ratio",
     "model_prices": "price_model service_tier context long_context_from:count modality token_kind"
     " unit unit_price:price currency valid_from:date valid_to:date source is_backdated:bool"
     " price_book_version",
     "model_names": "model price_model base_model is_fine_tuned:bool matched_by",
     "service_tiers": "wire_tier service_tier",
+    "complimentary_tokens": "declaration_number:count organization_id price_model"
+    " tokens_a_day:count valid_from:date valid_to:date",
 }
 
 ACTIVE = {"is_active": True, "created_at": datetime(2025, 1, 1, tzinfo=UTC)}
@@ -116,6 +128,7 @@ class Warehouse:
     def settings(self, today: date, *, settle_days: int = 3, **more: Any) -> None:
         row = {"run_id": "run", "contract_version": "1", "cost_source": "costs_v1"}
         tolerances = {"tolerance": Decimal("0.05"), "tolerance_floor": Decimal("0.01")}
+        tolerances["request_tolerance"] = Decimal("0.05")
         self.tables["build_settings"] = [
             row | tolerances | {"built_at": at(today, 6), "settle_days": settle_days} | more
         ]

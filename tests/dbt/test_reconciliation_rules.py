@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.dbt.conftest import Marts, Warehouse, at, cost, listed_prices, used
@@ -14,11 +15,19 @@ from tests.dbt.conftest import Marts, Warehouse, at, cost, listed_prices, used
 DAY = date(2026, 3, 16)
 BEFORE = DAY - timedelta(days=1)
 O3_BEFORE, O3_AFTER = date(2025, 6, 9), date(2025, 6, 10)
+BROKEN_OFF = date(2026, 3, 2)
+CRUMBS = (date(2026, 2, 2), date(2026, 2, 3), date(2026, 2, 4))
 
 GPT_4O, GPT_5, O3 = "gpt-4o-2024-08-06", "gpt-5-2025-08-07", "o3-2025-04-16"
+MINI = "gpt-4o-mini-2024-07-18"
 MODERATION = "omni-moderation-latest"
 MILLION = 1_000_000
-# USD for a million of input: gpt-4o 2.50, gpt-5 1.25, o3 10.00 until 2025-06-09 and 2.00 since.
+# USD for a million of input: gpt-4o 2.50 (priority 4.25), gpt-4o-mini 0.15, gpt-5 1.25, o3 10.00
+# until 2025-06-09 and 2.00 since.
+MODEL_ENDPOINTS = (
+    *("completions", "embeddings", "moderations"),
+    *("images", "audio_speeches", "audio_transcriptions"),
+)
 
 TOOLS = (
     "web search tool calls",
@@ -125,6 +134,40 @@ CASES: dict[str, tuple[Rows, dict[str, int], str, str | None, dict[str, str]]] =
         {GPT_4O: 2 * MILLION},
         *("explained", "batch_rate", {"rate_difference": "-1.25"}),
     ),
+    # A rate of its own, but of o3.
+    "foreign-rate": (
+        [bill(GPT_4O, "foreign-rate", "2", MILLION)],
+        {GPT_4O: MILLION},
+        *("discrepancy", "unexplained", {"unexplained": "-0.5"}),
+    ),
+    # What was charged was taken back, with its tokens.
+    "refunded": (
+        [bill(GPT_4O, "refunded", "2.5", MILLION), bill(GPT_4O, "refunded", "-2.5", -MILLION)],
+        {},
+        *("matched", None, {}),
+    ),
+    # Too much by one key and too little by another: two errors of 7.5, and no agreement.
+    "opposite-rates": (
+        [
+            bill(GPT_4O, "opposite-rates", "10", MILLION, api_key_id="key_1"),
+            bill(GPT_4O, "opposite-rates", "-5", MILLION, api_key_id="key_2"),
+            cost("3", "opposite-rates", line_item="Vector storage"),
+        ],
+        {GPT_4O: 2 * MILLION},
+        *("discrepancy", "unexplained", {"non_token_cost": "3"}),
+    ),
+    # Two million tokens of it a day were declared free, for all projects together.
+    "declared": (
+        [],
+        {MINI: 1_900_000},
+        *("explained", "complimentary_tokens", {"quantity_difference": "-0.285"}),
+    ),
+    "declared-too-little": (
+        [],
+        {MINI: 1_100_000},
+        *("discrepancy", "unexplained"),
+        {"quantity_difference": "-0.015", "unexplained": "-0.15"},
+    ),
     "free-by-list": (
         [
             bill(MODERATION, "free-by-list", "0", MILLION),
@@ -145,6 +188,7 @@ CASES: dict[str, tuple[Rows, dict[str, int], str, str | None, dict[str, str]]] =
         *("not_comparable", None, {}),
     ),
 }
+RECONCILIATION = ("--select", "+fct_reconciliation")
 PARTS = ("non_token_cost", "unpriced_cost", "rate_difference", "quantity_difference", "unexplained")
 
 
@@ -156,7 +200,11 @@ def usage_of(project: str, quantities: dict[str, int]) -> Rows:
 def warehouse(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
     warehouse = new_warehouse()
     warehouse.settings(date(2026, 4, 1))
-    warehouse.price(GPT_4O, GPT_5, O3, MODERATION, "gpt-9")
+    warehouse.price(GPT_4O, GPT_5, O3, MINI, MODERATION, "gpt-9", "tts-1")
+    warehouse.tables["complimentary_tokens"] = [
+        {"declaration_number": 1, "organization_id": "org-1", "price_model": "gpt-4o-mini"}
+        | {"tokens_a_day": 2 * MILLION, "valid_from": DAY}
+    ]
     # From the 16th on a fifth less was agreed for gpt-5.
     warehouse.tables["model_prices"] += [
         row | {"source": "override", "valid_from": DAY, "unit_price": row["unit_price"] * 4 / 5}
@@ -165,7 +213,7 @@ def warehouse(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
         == ("gpt-5", "standard", "standard")
     ]
     warehouse.team("one", "key")
-    for project in (*CASES, "o3", "override", "moved"):
+    for project in (*CASES, "o3", "override", "moved", "broken-off"):
         warehouse.project(project, ("one", None, None))
     for day, million in ((O3_BEFORE, "10"), (O3_AFTER, "2")):
         read(
@@ -190,13 +238,36 @@ def warehouse(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
         else:
             usage += usage_of("moved", {GPT_4O: 2 * MILLION})
         read(warehouse, day, billed, usage)
+    warehouse.team("two")
+    warehouse.project("crumbs", ("two", None, None))
+    for day in CRUMBS:
+        rows = [bill(GPT_4O, "crumbs", "0.01", 4_000)]
+        read(warehouse, day, rows, usage_of("crumbs", {GPT_4O: 1_000}))
+    speech = {"line_item": "tts-1, input", "quantity": Decimal(MILLION)}
+    speech["quantity_unit"] = "characters"
+    read(
+        warehouse,
+        BROKEN_OFF,
+        [cost("15", "broken-off", **speech)],
+        [],
+        endpoints=MODEL_ENDPOINTS[:4],
+    )
     return warehouse
 
 
-def read(warehouse: Warehouse, day: date, billed: Rows, usage: Rows, *, days: int = 5) -> None:
-    when = at(day, days=days)
+def read(
+    warehouse: Warehouse,
+    day: date,
+    billed: Rows,
+    usage: Rows,
+    *,
+    endpoints: Sequence[str] = MODEL_ENDPOINTS,
+) -> None:
+    when = at(day, days=5)
     warehouse.read("one", day, billed, when, key="key", organization_id="org-1")
-    warehouse.read("one", day, usage, when, key="key", endpoint="completions")
+    for endpoint in endpoints:
+        rows = usage if endpoint == "completions" else []
+        warehouse.read("one", day, rows, when, key="key", endpoint=endpoint)
 
 
 @pytest.fixture(scope="module")
@@ -246,10 +317,16 @@ def test_what_moved_across_midnight_explains_both_days(marts: Marts) -> None:
         )
 
 
+def test_what_was_not_asked_yet_is_no_silence(marts: Marts) -> None:
+    """A collection broke off between two endpoints of a day that is long over."""
+    status, _, parts = reconciled(marts, "broken-off", BROKEN_OFF)
+    assert (status, parts) == ("pending", {"unexplained": Decimal(15)})
+
+
 def test_the_migration_waits_for_seven_days_and_names_what_is_wrong(marts: Marts) -> None:
     rows = marts.query(
         "select day_number, status, verdict, verdict_reason, discrepancies"
-        " from rpt_migration_readiness order by day_number"
+        " from rpt_migration_readiness where team_id = 'one' order by day_number"
     )
     assert [(number, status) for number, status, *_ in rows] == [
         (1, "matched"),
@@ -259,33 +336,57 @@ def test_the_migration_waits_for_seven_days_and_names_what_is_wrong(marts: Marts
     ]
     assert {verdict for _, _, verdict, *_ in rows} == {"no_go"}
     assert rows[0][3] == "2 of the first 4 settled days have differences that nothing explains"
-    assert rows[3][4][0] == "outside (proj_outside): 5.100000 USD"
+    # Line by line: what one has too much does not make up for what another lacks.
+    assert rows[3][4][:3] == [
+        "opposite-rates (proj_opposite-rates): 15.000000 USD",
+        "no-quantity (proj_no-quantity): 6.000000 USD",
+        "outside (proj_outside): 5.100000 USD",
+    ]
+
+
+def test_tiny_amounts_never_alert_however_many(marts: Marts) -> None:
+    for day in CRUMBS:
+        assert reconciled(marts, "crumbs", day) == (
+            *("matched", "unexplained"),
+            {"unexplained": Decimal("0.0075")},
+        )
+    with duckdb.connect(str(marts.path.with_name("warehouse.duckdb"))) as connection:
+        months = connection.execute(
+            "select team_id, month from checks.team_months_within_tolerance"
+        ).fetchall()
+    assert months == [("one", date(2026, 3, 1))]
 
 
 def test_it_follows_what_changed(warehouse: Warehouse, marts: Marts) -> None:
     assert reconciled(marts, "moved", BEFORE)[0] == "explained"
     # Only the later day's usage is read again, and so the earlier one is explained no more.
     rows = usage_of("within", {GPT_4O: 38_040_000}) + usage_of("override", {GPT_5: MILLION})
+    rows += usage_of("declared", {MINI: 1_900_000})
     warehouse.read("one", DAY, rows, at(DAY, days=6), key="key", endpoint="completions")
-    followed = warehouse.run()
-    assert reconciled(followed, "moved", BEFORE)[:2] == ("discrepancy", "unexplained")
-    # What was read six days later is another content: it has to rest again.
-    assert reconciled(followed, "within")[0] == "pending"
-
     # Other prices change what was not read at all.
     for row in warehouse.tables["model_prices"]:
         if row["source"] == "override":
             row["valid_from"] = BEFORE
         elif (row["price_model"], row["service_tier"]) == ("o3", "standard"):
             row["unit_price"] *= 2
-    followed = warehouse.run()
+    followed = warehouse.run(*RECONCILIATION)
+    assert reconciled(followed, "moved", BEFORE)[:2] == ("discrepancy", "unexplained")
+    # What was read six days later is another content: it has to rest again.
+    assert reconciled(followed, "within")[0] == "pending"
     assert reconciled(followed, "override", BEFORE)[:2] == ("explained", "override_rate")
     assert reconciled(followed, "o3", O3_AFTER)[2] == {"unexplained": Decimal(-2)}
 
     warehouse.settings(date(2026, 4, 1), tolerance=Decimal("0.04"))
     warehouse.read("one", DAY, rows, at(DAY, days=9), key="key", endpoint="completions")
-    followed = warehouse.run()
+    warehouse.tables["complimentary_tokens"][0]["tokens_a_day"] = MILLION
+    followed = warehouse.run(*RECONCILIATION)
     assert reconciled(followed, "within")[0] == "discrepancy"
+    assert reconciled(followed, "declared")[2] == {
+        "quantity_difference": Decimal("-0.15"),
+        "unexplained": Decimal("-0.135"),
+    }
     tables = followed.tables()
-    for table, expected in warehouse.build_anew().tables().items():
+    anew = warehouse.build_anew(*RECONCILIATION).tables()
+    assert "main.fct_reconciliation_parts" in anew
+    for table, expected in anew.items():
         assert sorted(tables[table], key=repr) == sorted(expected, key=repr), table

@@ -211,7 +211,7 @@ def test_the_source_there_and_back(company: Warehouse, marts: Marts) -> None:
     before = marts.tables()
     collected = len(company.tables["collections"])
     company.settings(date(2026, 4, 1), cost_source="usage_v1")
-    switched = company.build()
+    switched = company.run()
     sources = "select distinct cost_source from fct_team_daily_costs"
     assert switched.query(sources) == [("usage_v1",)]
     sums = "select sum(cost) from {} where {}"
@@ -221,7 +221,7 @@ def test_the_source_there_and_back(company: Warehouse, marts: Marts) -> None:
     assert {row[0] for row in switched.query("select cost_source from rpt_build")} == {"usage_v1"}
 
     company.settings(date(2026, 4, 1))
-    after = company.build().tables()
+    after = company.run().tables()
     assert len(company.tables["collections"]) == collected
     assert after.keys() == before.keys()
     for table, rows in before.items():

@@ -25,7 +25,11 @@ def land(company: SimulatedCompany, run_id: str, settings: ExplicitSettings) -> 
 
 def test_the_registry_as_it_is_now(company: SimulatedCompany) -> None:
     company.registry.add_project("ranking", team_id="search", openai_project_id="proj_ranking")
-    settings = ExplicitSettings(tolerance=Decimal("0.125"), tolerance_floor=Decimal("0.3"))
+    settings = ExplicitSettings(
+        tolerance=Decimal("0.125"),
+        tolerance_floor=Decimal("0.3"),
+        request_tolerance=Decimal("0.02"),
+    )
     land(company, "first", settings)
     company.registry.deactivate_key("support")
     assert land(company, "second", settings) == {
@@ -46,6 +50,7 @@ def test_the_registry_as_it_is_now(company: SimulatedCompany) -> None:
             3,
             Decimal("0.125"),
             Decimal("0.3"),
+            Decimal("0.02"),
         )
     ]
     assert company.raw("SELECT team_id FROM raw.keys WHERE is_active ORDER BY team_id") == [

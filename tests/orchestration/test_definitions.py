@@ -69,9 +69,11 @@ def test_a_run_chooses_days_and_teams_and_nothing_else(launcher: Launcher) -> No
     settable = {name: set(_leaves(job.run_config_schema.config_type)) for name, job in jobs.items()}
     assert settable == {
         "collect": {"ops/openai/config/teams"},
+        "collect_legacy_usage": {"ops/legacy_usage/config/teams"},
+        "load_requests": set(),
         "build": set(),
         "housekeeping": set(),
-        "__ASSET_JOB": {"ops/openai/config/teams"},
+        "__ASSET_JOB": {"ops/openai/config/teams", "ops/legacy_usage/config/teams"},
     }
 
 

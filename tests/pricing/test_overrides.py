@@ -53,7 +53,8 @@ def test_a_negotiated_rate_holds_for_its_days_and_the_list_before_and_after(
         (date(2026, 11, 15), date(2026, 12, 1), "override"),
     ]
     # what the list says of these days is kept beside, for bills at the agreed rate
-    kept = [r for r in book.prices_and_replaced().to_pylist() if r not in book.prices().to_pylist()]
+    in_force = book.prices().to_pylist()
+    kept = [row for row in book.prices_and_replaced().to_pylist() if row not in in_force]
     assert [(r["token_kind"], r["unit_price"], r["valid_from"], r["valid_to"]) for r in kept] == [
         ("input", Decimal("0.0000025"), date(2026, 11, 15), date(2026, 12, 1)),
         ("output", Decimal("0.00001"), date(2026, 11, 15), date(2026, 12, 1)),

@@ -36,7 +36,7 @@ def test_prices_are_read_as_they_are_written(tmp_path: Path) -> None:
             valid_to: null
         """,
     )
-    calls, tokens = read_price_file(path)
+    calls, tokens = read_price_file(path).prices
     assert calls.prices == {"web_search_calls": Decimal("0.123456789012")}
     assert tokens.model == "4"
     assert tokens.valid_from is tokens.valid_to is None
@@ -89,9 +89,10 @@ def test_a_wrong_entry_is_named_with_what_would_be_right(
 @pytest.mark.parametrize(
     ("content", "answer"),
     [
-        (b"", "one list named 'prices'"),
-        (b"prices: 3", "one list named 'prices'"),
-        (b"prices: []\nmore: 1", "one list named 'prices'"),
+        (b"", "a list named 'prices'"),
+        (b"prices: 3", "'prices' is not a list"),
+        (b"complimentary:", "'complimentary' is not a list"),
+        (b"prices: []\nmore: 1", "a list named 'prices', one named 'complimentary', or both"),
         (b"prices:\n  - [", "line 2: "),
         (b"prices: \xff\xfe", "not text in UTF-8"),
         (b"prices: \x07", "not YAML"),
@@ -114,15 +115,17 @@ def test_an_empty_list_changes_nothing(tmp_path: Path, listed: PriceBook) -> Non
     assert PriceBook.load(price_file(tmp_path, "prices: []")).prices() == listed.prices()
 
 
-def test_the_example_of_the_guide(tmp_path: Path) -> None:
-    [example] = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
-    book = PriceBook.load(price_file(tmp_path, example))
+def test_the_examples_of_the_guide(tmp_path: Path) -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    book = PriceBook.load(price_file(tmp_path, "".join(examples)))
+    assert {each.declaration_number for each in book.complimentary} == {1, 2}
     overridden = {row["price_model"] for row in rows_for(book, source="override")}
-    assert overridden == {entry.model for entry in read_price_file(tmp_path / "prices.yaml")}
+    assert overridden == {entry.model for entry in read_price_file(tmp_path / "prices.yaml").prices}
 
 
 def test_every_entry_of_the_supplement_says_from_where_and_is_still_needed() -> None:
-    assert all((entry.source or "").startswith("https://") for entry in read_price_file(SUPPLEMENT))
+    entries = read_price_file(SUPPLEMENT).prices
+    assert all((entry.source or "").startswith("https://") for entry in entries)
     openai = next(provider for provider in providers if provider.id == "openai")
     in_the_package = {price.key for price in list_prices(openai.models)}
     ours = [price.key for price in supplemented([])]

@@ -144,8 +144,8 @@ explained as (
             when price_model is null then 'unpriced_model'
             when quantity is null then 'no_quantity'
             when is_at_list then 'rounding'
-            when cost = 0 then 'complimentary_tokens'
             when rate is not null then rate
+            when cost = 0 then 'complimentary_tokens'
             else 'unknown_rate'
         end as cause
     from rated
@@ -169,6 +169,8 @@ select
     end as part,
     sum(quantity) as quantity,
     sum(list_cost) as list_cost,
-    sum(cost - coalesce(list_cost, 0)) as amount
+    sum(cost - coalesce(list_cost, 0)) as amount,
+    -- Two wrong amounts of one line, one too high and one too low, are two wrong amounts.
+    sum(abs(cost - coalesce(list_cost, 0))) as absolute_amount
 from explained
 group by all

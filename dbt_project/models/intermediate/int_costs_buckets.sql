@@ -8,8 +8,8 @@ costs as (
     select * from {{ ref('int_costs_landed') }}
 ),
 
-usage_sightings as (
-    select * from {{ ref('int_usage_sightings') }}
+usage_readings as (
+    select * from {{ ref('int_usage_readings_counted') }}
 ),
 
 usage as (
@@ -45,12 +45,16 @@ content_projects as (
     union all
 
     select
-        usage_sightings.organization_id,
-        usage_sightings.cost_date,
+        usage_readings.organization_id,
+        usage_readings.cost_date,
         'usage_v1' as api_version,
         usage.openai_project_id
-    from usage_sightings
-    inner join usage on usage_sightings.revision_id = usage.revision_id
+    from usage_readings
+    inner join usage
+        on
+            usage_readings.revision_id = usage.revision_id
+            and usage.openai_project_id
+            is not distinct from coalesce(usage_readings.only_project_id, usage.openai_project_id)
 ),
 
 -- Owners of what is in a bucket, on its day. A sum is the same in every order.
@@ -79,11 +83,15 @@ owners as (
 
 models_used as (
     select distinct
-        usage_sightings.organization_id,
-        usage_sightings.cost_date,
+        usage_readings.organization_id,
+        usage_readings.cost_date,
         usage.model
-    from usage_sightings
-    inner join usage on usage_sightings.revision_id = usage.revision_id
+    from usage_readings
+    inner join usage
+        on
+            usage_readings.revision_id = usage.revision_id
+            and usage.openai_project_id
+            is not distinct from coalesce(usage_readings.only_project_id, usage.openai_project_id)
 ),
 
 -- What the models in a bucket cost on its day.
@@ -128,9 +136,10 @@ buckets as (
         cost_date,
         'usage_v1' as api_version,
         sum(row_count) as row_count,
-        sum(hash(endpoint, revision_id, collection_id, row_count, is_settled)) as contents
-    from usage_sightings
-    where is_read
+        sum(
+            hash(endpoint, only_project_id, revision_id, collection_id, row_count, is_settled)
+        ) as contents
+    from usage_readings
     group by organization_id, cost_date
 )
 

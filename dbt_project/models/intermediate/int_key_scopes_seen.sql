@@ -23,7 +23,8 @@ readings as (
         revision_id,
         max(collected_at) as last_seen_at
     from collections
-    where status = 'ok'
+    -- Several project keys tell one bucket of the legacy endpoint; it names none.
+    where status = 'ok' and key_fingerprint is not null
     group by all
 ),
 

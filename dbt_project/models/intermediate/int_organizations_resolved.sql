@@ -26,7 +26,7 @@ key_teams as (
         team_id,
         min(collected_at) as since
     from collections
-    where status = 'ok'
+    where status = 'ok' and key_fingerprint is not null
     group by all
 
     union all

@@ -23,7 +23,8 @@ both_sides as (
         quantity as billed_quantity,
         0 as used_quantity,
         list_cost as billed_at_list,
-        0 as used_at_list
+        0 as used_at_list,
+        null as unit_price
     from bills
     where price_model is not null
 
@@ -39,7 +40,8 @@ both_sides as (
         0 as billed_quantity,
         quantity as used_quantity,
         0 as billed_at_list,
-        list_cost as used_at_list
+        list_cost as used_at_list,
+        unit_price
     from usage
 ),
 
@@ -51,6 +53,7 @@ gaps as (
         price_model,
         token_kind,
         price_modality,
+        max(unit_price) as unit_price,
         sum(used_quantity) as used_quantity,
         sum(billed_quantity) - sum(used_quantity) as gap,
         sum(billed_at_list) - sum(used_at_list) as amount
@@ -131,12 +134,8 @@ select
     price_model,
     token_kind,
     price_modality,
+    unit_price,
     cause,
-    case
-        when cause in ('moved_across_midnight', 'endpoint_without_rows')
-            then 'quantity_difference'
-        else 'unexplained'
-    end as part,
     gap as quantity,
     amount
 from explained

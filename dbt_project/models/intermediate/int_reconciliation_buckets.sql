@@ -16,6 +16,10 @@ models as (
     select * from {{ ref('int_models_priced') }}
 ),
 
+complimentary_tokens as (
+    select * from {{ ref('stg_pricing__complimentary_tokens') }}
+),
+
 build_settings as (
     select * from {{ ref('stg_pipeline__build_settings') }}
 ),
@@ -52,6 +56,26 @@ endpoints as (
     group by organization_id, cost_date
 ),
 
+declared as (
+    select
+        buckets.organization_id,
+        buckets.cost_date,
+        sum(
+            hash(
+                complimentary_tokens.declaration_number,
+                complimentary_tokens.price_model,
+                complimentary_tokens.tokens_a_day
+            )
+        ) as declarations
+    from buckets
+    inner join complimentary_tokens
+        on
+            buckets.organization_id = complimentary_tokens.organization_id
+            and buckets.cost_date >= complimentary_tokens.valid_from
+            and buckets.cost_date < complimentary_tokens.valid_to
+    group by buckets.organization_id, buckets.cost_date
+),
+
 read_days as (
     select
         organization_id,
@@ -67,7 +91,9 @@ days as (
         read_days.organization_id,
         read_days.cost_date,
         read_days.row_count,
-        hash(read_days.contents, prices.prices, endpoints.endpoints) as contents
+        hash(
+            read_days.contents, prices.prices, endpoints.endpoints, declared.declarations
+        ) as contents
     from read_days
     left join prices
         on
@@ -77,6 +103,10 @@ days as (
         on
             read_days.organization_id = endpoints.organization_id
             and read_days.cost_date = endpoints.cost_date
+    left join declared
+        on
+            read_days.organization_id = declared.organization_id
+            and read_days.cost_date = declared.cost_date
 ),
 
 -- What may have moved across midnight shows on the days beside.

@@ -8,8 +8,34 @@ usage as (
     select * from {{ ref('int_usage_sightings') }}
 ),
 
+legacy_usage as (
+    select * from {{ ref('int_legacy_sightings') }}
+),
+
 build_settings as (
     select * from {{ ref('stg_pipeline__build_settings') }}
+),
+
+told_usage as (
+    select
+        organization_id,
+        cost_date,
+        is_read,
+        is_whole_day,
+        is_settled
+    from usage
+    where endpoint in {{ model_endpoints() }}
+
+    union all
+
+    -- Projects without a key are missing in it, so it is never the whole day.
+    select
+        organization_id,
+        cost_date,
+        true as is_read,
+        false as is_whole_day,
+        is_settled
+    from legacy_usage
 ),
 
 -- Usage tells a day once every endpoint that was asked about models has told it.
@@ -19,8 +45,7 @@ usage_days as (
         cost_date,
         bool_or(is_read) and bool_and(is_whole_day) as is_whole_day,
         bool_and(is_settled) as is_settled
-    from usage
-    where endpoint in {{ model_endpoints() }}
+    from told_usage
     group by organization_id, cost_date
 ),
 

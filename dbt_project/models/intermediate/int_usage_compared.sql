@@ -27,6 +27,7 @@ select
     prices.price_model,
     prices.token_kind,
     prices.modality as price_modality,
+    prices.unit_price,
     sum(usage.quantity) as quantity,
     sum(usage.list_cost) as list_cost
 from days

@@ -10,8 +10,8 @@ usage as (
     select * from {{ ref('fct_usage') }}
 ),
 
-sightings as (
-    select * from {{ ref('int_usage_sightings') }}
+readings as (
+    select * from {{ ref('int_usage_readings_counted') }}
 ),
 
 measures as (
@@ -43,8 +43,8 @@ named as (
         usage.list_cost,
         usage.is_settled,
         measures.quantity_unit,
-        sightings.collection_id,
-        sightings.collected_at,
+        readings.collection_id,
+        readings.collected_at,
         sources.api_version = 'usage_v1' as is_reported,
         -- What is billed for sounds and letters is called input on the bill too.
         case
@@ -66,11 +66,13 @@ named as (
         on usage.organization_id = changed.organization_id and usage.cost_date = changed.cost_date
     inner join measures on usage.measure = measures.measure
     inner join names on lower(trim(usage.model)) = names.model
-    inner join sightings
+    inner join readings
         on
-            usage.organization_id = sightings.organization_id
-            and usage.endpoint = sightings.endpoint
-            and usage.cost_date = sightings.cost_date
+            usage.organization_id = readings.organization_id
+            and usage.endpoint = readings.endpoint
+            and usage.cost_date = readings.cost_date
+            and usage.openai_project_id
+            is not distinct from coalesce(readings.only_project_id, usage.openai_project_id)
     inner join sources
         on usage.organization_id = sources.organization_id and usage.cost_date = sources.cost_date
     left join service_tiers on usage.service_tier = service_tiers.wire_tier

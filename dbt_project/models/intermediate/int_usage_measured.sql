@@ -13,47 +13,55 @@ usage as (
     select * from {{ ref('stg_openai__usage') }}
 ),
 
--- Old rows have input, output, cached and audio tokens alone.
-measured as (
+legacy_sightings as (
+    select * from {{ ref('int_legacy_sightings') }}
+),
+
+legacy_usage as (
+    select * from {{ ref('stg_openai__legacy_usage') }}
+),
+
+-- Slots of five minutes as days, because a part may show in another slot than its whole. A row of
+-- another project than the key's counts where that project's own key tells it.
+legacy_days as (
     select
-        sightings.organization_id,
-        sightings.cost_date,
-        sightings.is_settled,
-        sightings.endpoint,
-        usage.openai_project_id,
-        usage.api_key_id,
-        usage.user_id,
-        usage.model,
-        usage.service_tier,
-        usage.is_batch,
-        coalesce(usage.num_model_requests, usage.num_requests) as request_count,
-        coalesce(
-            usage.input_uncached_tokens,
-            usage.input_tokens
-            - coalesce(usage.input_cached_tokens, 0)
-            - coalesce(usage.input_cache_write_tokens, 0)
-        )
-        - coalesce(usage.input_audio_tokens, 0)
-        - coalesce(usage.input_image_tokens, 0) as input_uncached_tokens,
-        usage.input_cached_tokens
-        - coalesce(usage.input_cached_audio_tokens, 0)
-        - coalesce(usage.input_cached_image_tokens, 0) as input_cached_tokens,
-        usage.input_cache_write_tokens,
-        usage.output_tokens
-        - coalesce(usage.output_audio_tokens, 0)
-        - coalesce(usage.output_image_tokens, 0) as output_tokens,
-        usage.input_audio_tokens,
-        usage.input_cached_audio_tokens,
-        usage.output_audio_tokens,
-        usage.input_image_tokens,
-        usage.input_cached_image_tokens,
-        usage.output_image_tokens,
-        usage.images,
-        usage.characters,
-        usage.seconds,
-        usage.usage_bytes,
-        usage.num_sessions,
-        usage.num_requests
+        legacy_sightings.organization_id,
+        legacy_sightings.cost_date,
+        legacy_sightings.is_settled,
+        'legacy_usage' as endpoint,
+        legacy_sightings.openai_project_id,
+        legacy_usage.api_key_id,
+        legacy_usage.model,
+        legacy_usage.is_batch,
+        sum(legacy_usage.request_count) as num_model_requests,
+        sum(legacy_usage.input_tokens) as input_tokens,
+        sum(legacy_usage.input_cached_tokens) as input_cached_tokens,
+        sum(legacy_usage.input_audio_tokens) as input_audio_tokens,
+        sum(legacy_usage.output_tokens) as output_tokens,
+        sum(legacy_usage.output_audio_tokens) as output_audio_tokens,
+        sum(legacy_usage.images) as images,
+        sum(legacy_usage.seconds) as seconds,
+        sum(legacy_usage.characters) as characters
+    from changed
+    inner join legacy_sightings
+        on
+            changed.organization_id = legacy_sightings.organization_id
+            and changed.cost_date = legacy_sightings.cost_date
+    inner join legacy_usage
+        on
+            legacy_sightings.revision_id = legacy_usage.revision_id
+            and legacy_sightings.cost_date = legacy_usage.cost_date
+            and legacy_sightings.openai_project_id = legacy_usage.key_project_id
+    where
+        legacy_usage.openai_project_id is null
+        or legacy_usage.openai_project_id = legacy_usage.key_project_id
+    group by all
+),
+
+answers as (
+    select
+        usage.* replace (sightings.organization_id as organization_id),
+        sightings.is_settled
     from changed
     inner join sightings
         on
@@ -63,6 +71,54 @@ measured as (
         on
             sightings.revision_id = usage.revision_id
             and sightings.cost_date = usage.cost_date
+
+    union all by name
+
+    select * from legacy_days
+),
+
+-- Old rows have input, output, cached and audio tokens alone.
+measured as (
+    select
+        answers.organization_id,
+        answers.cost_date,
+        answers.is_settled,
+        answers.endpoint,
+        answers.openai_project_id,
+        answers.api_key_id,
+        answers.user_id,
+        answers.model,
+        answers.service_tier,
+        answers.is_batch,
+        coalesce(answers.num_model_requests, answers.num_requests) as request_count,
+        coalesce(
+            answers.input_uncached_tokens,
+            answers.input_tokens
+            - coalesce(answers.input_cached_tokens, 0)
+            - coalesce(answers.input_cache_write_tokens, 0)
+        )
+        - coalesce(answers.input_audio_tokens, 0)
+        - coalesce(answers.input_image_tokens, 0) as input_uncached_tokens,
+        answers.input_cached_tokens
+        - coalesce(answers.input_cached_audio_tokens, 0)
+        - coalesce(answers.input_cached_image_tokens, 0) as input_cached_tokens,
+        answers.input_cache_write_tokens,
+        answers.output_tokens
+        - coalesce(answers.output_audio_tokens, 0)
+        - coalesce(answers.output_image_tokens, 0) as output_tokens,
+        answers.input_audio_tokens,
+        answers.input_cached_audio_tokens,
+        answers.output_audio_tokens,
+        answers.input_image_tokens,
+        answers.input_cached_image_tokens,
+        answers.output_image_tokens,
+        answers.images,
+        answers.characters,
+        answers.seconds,
+        answers.usage_bytes,
+        answers.num_sessions,
+        answers.num_requests
+    from answers
 )
 
 select

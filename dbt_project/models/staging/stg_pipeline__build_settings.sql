@@ -10,6 +10,7 @@ select
     settle_days,
     tolerance,
     tolerance_floor,
+    request_tolerance,
     -- The newest day that was over when the build started.
     {{ utc_date('built_at') }} - 1 as as_of_date
 from build_settings

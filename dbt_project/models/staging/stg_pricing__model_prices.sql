@@ -6,6 +6,7 @@ select
     price_model,
     service_tier,
     context,
+    long_context_from,
     modality,
     token_kind,
     unit_price,

@@ -1,7 +1,7 @@
 {#- Project-days with more than the tolerance unexplained, the worst first. -#}
 {% test discrepancies(model) %}
     select
-        row_number() over (order by abs(unexplained) desc, cost_date, project_id) as rank,
+        row_number() over (order by absolute_unexplained desc, cost_date, project_id) as rank,
         cost_date,
         team_id,
         project_id,
@@ -9,7 +9,8 @@
         costs_v1,
         usage_v1,
         difference,
-        unexplained
+        unexplained,
+        absolute_unexplained
     from {{ model }}
     where status = 'discrepancy'
 {% endtest %}

@@ -25,15 +25,28 @@ usage_sightings as (
     select * from {{ ref('int_usage_sightings') }}
 ),
 
+legacy_sightings as (
+    select * from {{ ref('int_legacy_sightings') }}
+),
+
 build_settings as (
     select * from {{ ref('stg_pipeline__build_settings') }}
 ),
 
+-- A collection that broke off may have read some endpoints and not yet the others.
 usage_days as (
     select
         organization_id,
         cost_date,
-        bool_and(is_settled) as is_settled
+        bool_and(is_settled)
+        and count(*) filter (where endpoint in {{ model_endpoints() }})
+        = {{ model_endpoints().count("'") // 2 }}
+        -- What project keys told is shown beside the bill and never judged: it has no service
+        -- tiers, and nothing of projects without a key.
+        and (organization_id, cost_date) not in (
+            select (legacy_sightings.organization_id, legacy_sightings.cost_date)
+            from legacy_sightings
+        ) as is_settled
     from usage_sightings
     group by organization_id, cost_date
 ),
@@ -63,7 +76,7 @@ causes as (
         part,
         case when part = 'unexplained' then part else cause end as reason,
         sum(amount) as amount,
-        sum(abs(amount)) as absolute_amount
+        sum(absolute_amount) as absolute_amount
     from parts
     group by all
 ),
@@ -151,5 +164,7 @@ select
     case when is_comparable then cast(rate_difference as decimal(38, 18)) end as rate_difference,
     case when is_comparable then cast(quantity_difference as decimal(38, 18)) end
         as quantity_difference,
-    case when is_comparable then cast(unexplained as decimal(38, 18)) end as unexplained
+    case when is_comparable then cast(unexplained as decimal(38, 18)) end as unexplained,
+    case when is_comparable then cast(absolute_unexplained as decimal(38, 18)) end
+        as absolute_unexplained
 from judged

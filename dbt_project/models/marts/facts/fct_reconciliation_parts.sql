@@ -13,7 +13,7 @@ bills as (
 ),
 
 quantities as (
-    select * from {{ ref('int_quantities_compared') }}
+    select * from {{ ref('int_quantities_explained') }}
 ),
 
 parts as (
@@ -25,9 +25,10 @@ parts as (
         part,
         cause,
         quantity,
-        amount
+        amount,
+        absolute_amount
     from bills
-    where amount != 0
+    where absolute_amount != 0
 
     union all
 
@@ -39,7 +40,8 @@ parts as (
         part,
         cause,
         quantity,
-        amount
+        amount,
+        abs(amount) as absolute_amount
     from quantities
 )
 
@@ -51,7 +53,8 @@ select
     parts.cause,
     parts.item,
     cast(sum(parts.quantity) as decimal(28, 6)) as quantity,
-    cast(sum(parts.amount) as decimal(38, 18)) as amount
+    cast(sum(parts.amount) as decimal(38, 18)) as amount,
+    cast(sum(parts.absolute_amount) as decimal(38, 18)) as absolute_amount
 from parts
 inner join changed
     on parts.organization_id = changed.organization_id and parts.cost_date = changed.cost_date

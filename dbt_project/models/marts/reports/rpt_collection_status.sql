@@ -22,6 +22,7 @@ requested as (
     from collections
     cross join build_settings
     left join teams on collections.team_id = teams.team_id
+    where collections.endpoint != 'legacy_usage'
     group by collections.team_id, collections.endpoint
 ),
 
@@ -31,6 +32,16 @@ expected as (
         endpoint,
         cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as cost_date
     from requested
+
+    union all
+
+    -- Of the legacy endpoint no day is missing that nobody asked for.
+    select distinct
+        team_id,
+        endpoint,
+        cost_date
+    from collections
+    where endpoint = 'legacy_usage'
 ),
 
 attempts as (

@@ -16,8 +16,8 @@ team_days as (
         count(*) filter (where status = 'discrepancy') as discrepancy_count,
         list(
             project_id || coalesce(' (' || openai_project_id || ')', '') || ': '
-            || cast(cast(unexplained as decimal(38, 6)) as varchar) || ' ' || currency
-            order by abs(unexplained) desc, project_id
+            || cast(cast(absolute_unexplained as decimal(38, 6)) as varchar) || ' ' || currency
+            order by absolute_unexplained desc, project_id asc
         ) filter (where status = 'discrepancy') as discrepancies
     from reconciliation
     where status != 'not_comparable'

@@ -1,0 +1,3 @@
+{{ config(materialized='table') }}
+
+{{ changed_buckets(ref('int_requests_buckets'), key=['cost_date']) }}

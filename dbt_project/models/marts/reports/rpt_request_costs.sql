@@ -1,0 +1,37 @@
+{{ config(
+    materialized='changed_buckets',
+    changed='int_requests_changed',
+    key=['cost_date'],
+    batched=true
+) }}
+
+-- depends_on: {{ ref('int_requests_changed') }}
+with requests as (
+    select * from {{ ref('fct_request_costs') }}
+),
+
+changed as (
+    select * from {{ ref('int_requests_changed') }}
+)
+
+select
+    cost_date,
+    organization_id,
+    team_id,
+    project_id,
+    action,
+    task_type,
+    user_intent,
+    billed_model as model,
+    reconciliation_status,
+    currency,
+    count(request_id) as request_count,
+    cast(sum(input_tokens) as bigint) as input_tokens,
+    cast(sum(output_tokens) as bigint) as output_tokens,
+    cast(sum(calculated_cost) as decimal(38, 18)) as calculated_cost,
+    cast(sum(billed_cost) as decimal(38, 18)) as billed_cost,
+    cast(sum(billed_cost - calculated_cost) as decimal(38, 18)) as difference,
+    cast(sum(abs(billed_cost - calculated_cost)) as decimal(38, 18)) as absolute_difference
+from requests
+where cost_date in (select changed.cost_date from changed)
+group by all
