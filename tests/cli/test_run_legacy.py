@@ -16,6 +16,7 @@ from finops_pipeline.cli.progress import RunProgress
 from finops_pipeline.ingestion import collect
 from finops_pipeline.ingestion.outcome import Progress
 from finops_pipeline.openai_admin import Pacer
+from finops_pipeline.orchestration.run import Runner
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import load_settings
 from finops_pipeline.simulator import LegacyLimit, Scenario, SimulatedServer
@@ -34,6 +35,12 @@ USES = {
 
 def project_key(name: str) -> str:
     return f"sk-proj-{'0123456789abcdef' * 2}-{name}"
+
+
+def register_keys() -> None:
+    with open_registry(load_settings()) as registry:
+        for name in USES:
+            registry.register_key("solo", project_key(name), project_id=name)
 
 
 @pytest.fixture
@@ -67,13 +74,11 @@ def company(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedSe
 
 
 @pytest.mark.slow
-def test_stopped_and_gone_on_with_each_day_is_read_and_counted_once(
+def test_stopped_and_gone_on_with_each_day_is_read_once(
     finops: Finops, company: SimulatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is used at list price is what is billed, so the simulator's bill is the truth."""
-    with open_registry(load_settings()) as registry:
-        for name in USES:
-            registry.register_key("solo", project_key(name), project_id=name)
+    monkeypatch.setattr(Runner, "build", lambda _: None)  # tested elsewhere, and takes long
+    register_keys()
 
     def interrupt(_: RunProgress, progress: Progress) -> None:
         if progress.loads == 2:
@@ -99,6 +104,14 @@ def test_stopped_and_gone_on_with_each_day_is_read_and_counted_once(
     assert again == {f"date={FIRST + timedelta(days=day)}" for day in range(before, DAYS)}
     assert set(asked.values()) == {1}
 
+
+@pytest.mark.soak
+def test_what_keys_tell_is_published_as_what_was_billed(
+    finops: Finops, company: SimulatedServer
+) -> None:
+    """What is used at list price is what is billed, so the simulator's bill is the truth."""
+    register_keys()
+    assert finops("run", *WINDOW).code == 0
     published = finops(
         "query",
         "SELECT cost_date, openai_project_id, cost, cost_source FROM fct_project_daily_costs",
@@ -125,8 +138,6 @@ def test_without_days_it_is_wrong_usage(finops: Finops, company: SimulatedServer
 def test_without_project_keys_there_is_nothing_to_do(
     finops: Finops, company: SimulatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from finops_pipeline.orchestration.run import Runner
-
     monkeypatch.setattr(Runner, "build", lambda _: None)  # tested elsewhere, and takes long
     ended = finops("run", *WINDOW)
     assert ended.code == 0, ended.stderr
