@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
@@ -13,6 +14,9 @@ import pytest
 if TYPE_CHECKING:
     from finops_pipeline.simulator import Scenario
     from tests.workplace import Workplace
+
+# As the command line does: dbt and Dagster keep hundreds of thousands of objects.
+gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture

@@ -54,6 +54,7 @@ _ASSET_OF_TABLE = {
 }
 """Raw tables → the asset that lands them; the others come with the costs."""
 _SENTENCES = {
+    "primary_key": "Every row has a {column_name} of its own.",
     "unique": "No two rows have the same {column_name}.",
     "not_null": "{column_name} is never null.",
     "accepted_values": "{column_name} is one of {values}.",
