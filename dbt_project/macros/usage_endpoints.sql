@@ -26,3 +26,12 @@
         else 'completions'
     end
 {%- endmacro %}
+
+{#- Whether a line is billed by the token while the usage of its model is counted in seconds or
+    characters: the endpoints of transcriptions and speeches tell no tokens. -#}
+{% macro is_counted_otherwise(model, quantity_unit) -%}
+    (
+        coalesce({{ quantity_unit }} in ('tokens', '1000_tokens'), false)
+        and coalesce({{ model }} like '%transcribe%' or {{ model }} like '%tts%', false)
+    )
+{%- endmacro %}

@@ -87,6 +87,12 @@ RAW = {
     " tokens_a_day:count valid_from:date valid_to:date",
 }
 
+MODEL_ENDPOINTS = (
+    *("completions", "embeddings", "moderations"),
+    *("images", "audio_speeches", "audio_transcriptions"),
+)
+"""Usage tells a day once all of these were asked."""
+
 ACTIVE = {"is_active": True, "created_at": datetime(2025, 1, 1, tzinfo=UTC)}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests.dbt.conftest import Marts, Warehouse, at, cost, listed_prices, used
+from tests.dbt.conftest import MODEL_ENDPOINTS, Marts, Warehouse, at, cost, listed_prices, used
 
 DAY = date(2026, 3, 16)
 BEFORE = DAY - timedelta(days=1)
@@ -24,11 +24,6 @@ MODERATION = "omni-moderation-latest"
 MILLION = 1_000_000
 # USD for a million of input: gpt-4o 2.50 (priority 4.25), gpt-4o-mini 0.15, gpt-5 1.25, o3 10.00
 # until 2025-06-09 and 2.00 since.
-MODEL_ENDPOINTS = (
-    *("completions", "embeddings", "moderations"),
-    *("images", "audio_speeches", "audio_transcriptions"),
-)
-
 TOOLS = (
     "web search tool calls",
     "Web Search Preview Tool Calls",
@@ -110,6 +105,15 @@ CASES: dict[str, tuple[Rows, dict[str, int], str, str | None, dict[str, str]]] =
         [cost("1", "tool", line_item="Vector storage"), bill(GPT_4O, "tool", "2.5", MILLION)],
         {GPT_4O: MILLION},
         *("explained", "non_token_cost", {"non_token_cost": "1"}),
+    ),
+    # Their endpoints count seconds and characters alone.
+    "told-otherwise": (
+        [
+            bill("gpt-4o-transcribe", "told-otherwise", "2.5", MILLION),
+            bill("gpt-4o-mini-tts", "told-otherwise", "0.6", MILLION),
+        ],
+        {},
+        *("explained", "non_token_cost", {"non_token_cost": "3.1"}),
     ),
     # Known by their names, with or without a surface.
     "tools": (

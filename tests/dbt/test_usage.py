@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.dbt.conftest import Marts, Warehouse, at, cost, used
+from tests.dbt.conftest import MODEL_ENDPOINTS, Marts, Warehouse, at, cost, used
 
 SUNDAY, MONDAY = date(2026, 3, 1), date(2026, 3, 2)
 FINE_TUNED = "ft:gpt-4o-mini-2024-07-18:acme:helpdesk:9xKq2mLr"
@@ -59,12 +59,15 @@ def company(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
         warehouse.read(
             "one", day, [cost("7", "a"), cost("0.5")], when, key="key-1", organization_id="org-1"
         )
-        for endpoint, rows in USED.items():
+        for endpoint in {*MODEL_ENDPOINTS, *USED}:
+            rows = USED.get(endpoint, [])
             warehouse.read("one", day, rows, when, key="key-1", endpoint=endpoint)
         rows = [used("gpt-4o-2024-08-06", "out", input_tokens=1_000_000)]
         warehouse.read(
             "one", day, rows, when, key="key-2", endpoint="completions", organization_id="org-2"
         )
+        for endpoint in set(MODEL_ENDPOINTS) - {"completions", "embeddings"}:
+            warehouse.read("one", day, [], when, key="key-2", endpoint=endpoint)
         warehouse.fail("one", day, when, "gone", key_fingerprint="key-2")
         warehouse.fail(
             *("one", day, when, "no such endpoint"),

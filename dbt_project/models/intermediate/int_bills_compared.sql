@@ -50,10 +50,12 @@ billed as (
         line_items.surface,
         line_items.model,
         line_items.context,
-        coalesce(line_items.is_tool, false) as is_tool,
+        coalesce(line_items.is_tool, false) or {{ is_counted_otherwise(
+            'line_items.model', 'costs.quantity_unit'
+        ) }} as has_no_token_usage,
         coalesce(line_items.modality, 'text') as modality,
         case
-            when line_items.model is null then null
+            when line_items.model is null or has_no_token_usage then null
             when costs.quantity_unit in ('seconds', 'duration_seconds') then 'seconds'
             when costs.quantity_unit in ('characters', 'images') then costs.quantity_unit
             else line_items.token_kind
@@ -138,7 +140,7 @@ explained as (
     select
         *,
         case
-            when is_tool then 'non_token_cost'
+            when has_no_token_usage then 'non_token_cost'
             when line_item is null then 'no_line_item'
             when model is null then 'unknown_line_item'
             when price_model is null then 'unpriced_model'

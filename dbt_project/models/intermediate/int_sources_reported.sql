@@ -20,6 +20,7 @@ told_usage as (
     select
         organization_id,
         cost_date,
+        endpoint,
         is_read,
         is_whole_day,
         is_settled
@@ -32,18 +33,22 @@ told_usage as (
     select
         organization_id,
         cost_date,
+        null as endpoint,
         true as is_read,
         false as is_whole_day,
         is_settled
     from legacy_usage
 ),
 
--- Usage tells a day once every endpoint that was asked about models has told it.
+-- Usage tells a day once every endpoint about models has told it. A collection that broke off
+-- between two of them left some unasked.
 usage_days as (
     select
         organization_id,
         cost_date,
-        bool_or(is_read) and bool_and(is_whole_day) as is_whole_day,
+        bool_or(is_read)
+        and bool_and(is_whole_day)
+        and count(distinct endpoint) = {{ model_endpoints().count("'") // 2 }} as is_whole_day,
         bool_and(is_settled) as is_settled
     from told_usage
     group by organization_id, cost_date
