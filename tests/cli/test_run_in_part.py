@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from finops_pipeline.orchestration.run import Runner
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import load_settings
 from finops_pipeline.simulator import Fault, Scenario, SimulatedServer
@@ -32,12 +33,14 @@ def company(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimulatedSe
 
 @pytest.mark.slow
 def test_a_run_ends_with_1_where_no_team_was_read_and_with_3_where_some_were(
-    finops: Finops, company: SimulatedServer
+    finops: Finops, company: SimulatedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     days = ("--from", "2026-01-01", "--to", "2026-01-02")
     refusal = Fault(kind="status", endpoint="costs", status=401, message="Incorrect API key")
     company.control.plant_fault(refusal)
-    nothing = finops("run", *days)
+    with monkeypatch.context() as patched:
+        patched.setattr(Runner, "build", lambda _: None)  # the next run builds
+        nothing = finops("run", *days)
     assert nothing.code == 1
     last = nothing.stderr.splitlines()[-1]
     assert last.startswith("Error: No team could be read.")

@@ -264,7 +264,7 @@ def live(warehouse: Warehouse, seed: int, *, companies: int, steps: int) -> None
 
 @pytest.mark.slow
 def test_some_histories(warehouse: Warehouse) -> None:
-    live(warehouse, seed=1, companies=20, steps=3)
+    live(warehouse, seed=1, companies=8, steps=3)
 
 
 @pytest.mark.soak
