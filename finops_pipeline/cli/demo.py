@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 DEMO_FOLDER = Path("demo_data")
 SCENARIO_FILE = DEMO_FOLDER / "scenario.json"
 ADDRESS_FILE = DEMO_FOLDER / "simulated-openai.txt"
+REQUEST_LOGS = DEMO_FOLDER / "request_logs"
+_LOGGED_DAYS = 7
+"""Of the last so many the applications logged their requests."""
+_TOKENS_PER_REQUEST = 50_000
 _MARKER = DEMO_FOLDER / "made-by-finops-demo"
 
 _WHERE_IT_WENT = """
@@ -103,18 +107,31 @@ def _run(settings: Settings, scenario: Scenario) -> None:
     from finops_pipeline.orchestration import Pipeline
     from finops_pipeline.orchestration.instance import open_instance
     from finops_pipeline.orchestration.run import DateRange, Runner
+    from finops_pipeline.simulator.requests import write_request_logs
 
-    yesterday = (datetime.now(UTC) - timedelta(days=1)).date()
+    today = datetime.now(UTC).date()
+    yesterday = today - timedelta(days=1)
+    logs = write_request_logs(
+        scenario,
+        REQUEST_LOGS,
+        today - timedelta(days=_LOGGED_DAYS),
+        yesterday,
+        tokens_per_request=_TOKENS_PER_REQUEST,
+    )
     with run_progress() as progress:
         with progress.phase("Starting"):
             pipeline = replace(
                 Pipeline.from_settings(settings),
+                request_files=lambda: logs,
                 on_collect=progress.collecting,
+                on_requests=progress.landing,
                 on_node=progress.node_finished,
             )
             runner = Runner(pipeline, open_instance(settings))
         with progress.phase(f"Collecting {scenario.start} to {yesterday}"):
             collection = runner.collect(DateRange(scenario.start, yesterday))
+        with progress.phase("Landing request logs"):
+            runner.load_requests()
         with progress.phase("Building and publishing"):
             runner.build()
     for team, reason in collection.failed_teams.items():
@@ -163,5 +180,6 @@ def _show(settings: Settings, server: SimulatedServer, *, seconds: float) -> Non
         f"  export FINOPS_DATA_DIR={folder}\n"
         "  .venv/bin/finops costs daily                          what each team spent, by day\n"
         '  .venv/bin/finops query "FROM rpt_unallocated_costs"   what belongs to nobody yet\n'
+        '  .venv/bin/finops query "FROM rpt_request_costs"       what each feature cost, by day\n'
         f"  {folder}/marts.duckdb    the marts, for any DuckDB client (open it read-only)"
     )

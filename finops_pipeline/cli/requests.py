@@ -56,7 +56,7 @@ def load(
     paths: Paths,
     build: Annotated[
         bool,
-        typer.Option("--build/--no-build", help="Build and publish after requests have landed."),
+        typer.Option("--build/--no-build", help="Build and publish afterwards."),
     ] = True,
     json: JsonOption = False,
 ) -> None:
@@ -85,10 +85,12 @@ def load(
             runner = Runner(pipeline, open_instance(settings))
         with progress.phase("Landing request logs"):
             landing = runner.load_requests()
-        if landing.new and build:
+        # Also where nothing is new: what landed before may wait for a build that broke off.
+        built = build and _any_readable(landing)
+        if built:
             with progress.phase("Building and publishing"):
                 runner.build()
-    _report(settings, landing, built=bool(landing.new and build), json=json)
+    _report(settings, landing, built=built, json=json)
 
 
 @app.command("list")
@@ -147,6 +149,10 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
+def _any_readable(landing: RequestLanding) -> bool:
+    return not all(file.error and not file.rows for file in landing.files)
+
+
 def _report(settings: Settings, landing: RequestLanding, *, built: bool, json: bool) -> None:
     """Print what was landed.
 
@@ -169,7 +175,7 @@ def _report(settings: Settings, landing: RequestLanding, *, built: bool, json: b
             "requests of OpenAI projects that are registered nowhere landed, and stay unallocated "
             f"until somebody registers them: {', '.join(map(as_text, landing.unregistered))}"
         )
-    if all(file.error and not file.rows for file in landing.files):
+    if not _any_readable(landing):
         raise FinopsError("No file could be read.", "Mend what is named above, then load again.")
     if not all(file.is_whole for file in landing.files):
         raise typer.Exit(PARTIAL)

@@ -103,7 +103,8 @@ def _chunks(parts: Iterator[Part], tell: Callable[[Part], None]) -> Iterator[lis
     for part in parts:
         tell(part)
         chunk.append(part)
-        rows += part.rows.num_rows if part.rows is not None else 0
+        # Rejections too: a file of nothing else would all be held.
+        rows += len(part.rejections) + (part.rows.num_rows if part.rows is not None else 0)
         if rows >= _LOAD_ROWS:
             yield chunk
             chunk, rows = [], 0
@@ -131,7 +132,7 @@ class _Landing:
         days: set[date] = set()
         verdicts = self._verdicts(parts)
         for part in parts:
-            if self.result.files[-1:] != [part.file]:
+            if not self.result.files or self.result.files[-1] is not part.file:
                 self.result.files.append(part.file)
             if part.rows is None:
                 entries += self._ended(part, landed_at)

@@ -11,10 +11,11 @@ from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from finops_pipeline.errors import FinopsError
-from finops_pipeline.request_logs.line import FIELDS, unknown_field
+from finops_pipeline.request_logs.line import EARLIEST, FIELDS, LATEST, unknown_field
 
 LONGEST_LINE = 65_536
 """Bytes; the longest line that the schema allows has about five thousand."""
@@ -72,8 +73,10 @@ def json_lines(stream: IO[bytes], *, compressed: bool) -> Iterator[Lines | LongL
 
 
 def _split(stream: Any) -> Iterator[Lines | LongLine]:
-    number, rest = 1, b""
-    while block := stream.read(_BLOCK_BYTES):
+    number, rest, block = 1, b"", b"\n"
+    while block:
+        block = stream.read(_BLOCK_BYTES)
+        # At the end as well: what follows a long line may be many lines.
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         if lines:
@@ -81,7 +84,7 @@ def _split(stream: Any) -> Iterator[Lines | LongLine]:
             number += len(lines)
         if len(rest) > LONGEST_LINE:
             digest = hashlib.sha256(rest)
-            end = b""
+            rest = end = b""
             while block and not end:
                 block = stream.read(_BLOCK_BYTES)
                 part, end, rest = block.partition(b"\n")
@@ -123,8 +126,9 @@ def parquet_rows(stream: IO[bytes]) -> Iterator[Lines]:
         for batch in file.iter_batches(_ROWS_AT_ONCE):
             yield Lines(number, _as_json(batch))
             number += batch.num_rows
-    except (pa.ArrowException, OSError):
-        # Arrow's own words may repeat what it found.
+    except (pa.ArrowException, ArithmeticError, LookupError, OSError):
+        # Arrow's own words may repeat what it found. Dates beyond Python's and zones that nobody
+        # knows raise none of its errors.
         raise UnreadableFileError(
             "It is no whole Parquet file: damaged, or still being written.",
             "Write it under another name and rename it once it is whole.",
@@ -140,9 +144,20 @@ def _as_json(batch: pa.RecordBatch) -> list[bytes]:
 
 
 def _as_usual(column: pa.Array) -> pa.Array:
-    """Times in microseconds, for pandas writes nanoseconds; texts that are not marked as such."""
+    """Times in microseconds, for pandas writes nanoseconds; texts that are not marked as such.
+
+    Times that the schema refuses become 1970, which it refuses too: Python has no year 50,000,
+    where milliseconds taken for seconds end up.
+    """
     if pa.types.is_binary(column.type):
         return column.cast(pa.string())
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
-    return column
+    if not pa.types.is_timestamp(column.type):
+        return column
+    if column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    earliest, latest = (
+        pa.scalar(time if column.type.tz else time.replace(tzinfo=None), column.type)
+        for time in (EARLIEST, LATEST)
+    )
+    within = pc.and_(pc.greater_equal(column, earliest), pc.less(column, latest))
+    return pc.if_else(within, column, pa.scalar(0, column.type))

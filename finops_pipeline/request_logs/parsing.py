@@ -75,8 +75,8 @@ def parsed(lines: Lines | LongLine) -> Parsed:
     for number, line in enumerate(_without_mark(lines), lines.first):
         try:
             request = _decode(line)
-            # All other texts are printable, because JSON has no unescaped control characters.
-            if b"\\" in line or not line.isascii():
+            # All other texts are printable: JSON has no unescaped control characters but the last.
+            if b"\\" in line or b"\x7f" in line or not line.isascii():
                 check_texts(request)
         except ValueError as error:
             if line.strip():

@@ -74,6 +74,9 @@ BILLS = {
         line("0.0003", "tuned", "ft-gpt-4o-mini-2024-07-18, input", 1_000),
         line("0.0005", "tiers", f"{MINI}, input", 2_000),
         line("0.000125", "tiers", f"flex | {MINI}, input", 1_000),
+        line("0.0025", "batched", f"{GPT}, input", 1_000),
+        line("0.00125", "batched", f"batch | {GPT}, input", 1_000),
+        line("0.0025", "unitless", f"{GPT}, input", 1_000) | {"quantity_unit": None},
         line("0.0025", "money", f"{GPT}, input", 1_000),
         line("9", "money", f"{GPT}, input", 1_000, currency="EUR"),
         line("0.1", "free", f"{MINI}, output", 0),
@@ -119,6 +122,8 @@ def company(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
     log.add("standard", "tiers", 2_000, model=MINI, service_tier="default", is_batch=False)
     log.add("unnamed", "tiers", 600, model=MINI)
     log.add("scale", "tiers", 500, model=MINI, service_tier="scale")
+    log.add("not batched", "batched", is_batch=False)
+    log.add("half of it", "unitless", 500)
     log.add("dollars", "money")
     log.add("free", "free", 0, model=MINI, output_tokens=5)
     log.add("heard", "heard", model="whisper-1")
@@ -167,6 +172,10 @@ COLUMNS = "calculated_cost, billed_cost, currency, reconciliation_status"
         ("unnamed", ("0.00015", "0.000075", "USD", "discrepancy")),
         # A tier that is paid for in advance has no line and no price.
         ("scale", (None, "0", None, "unbilled")),
+        # Its tier is open, and yet no line of a batch is its own.
+        ("not batched", ("0.0025", "0.0025", "USD", "matched")),
+        # A quantity without a unit is of tokens.
+        ("half of it", ("0.00125", "0.00125", "USD", "matched")),
         ("dollars", ("0.0025", "0.0025", "USD", "matched")),
         # An amount for no quantity goes to whoever claims its kind.
         ("free", ("0.00001", "0.1", "USD", "discrepancy")),
@@ -232,6 +241,8 @@ def test_what_nobody_claims_is_unexplained(marts: Marts) -> None:
         # Of key 2 1,000 tokens are left, of the flex line 400.
         ("proj_keyed", GPT, "USD"): [Decimal("0.0025")] * 2,
         ("proj_tiers", MINI, "USD"): [Decimal("0.00005")] * 2,
+        ("proj_batched", GPT, "USD"): [Decimal("0.00125")] * 2,
+        ("proj_unitless", GPT, "USD"): [Decimal("0.00125")] * 2,
         ("proj_money", GPT, "EUR"): [Decimal(9)] * 2,
         ("proj_heard", "whisper-1", "USD"): [Decimal("0.3")] * 2,
         (None, None, "USD"): [Decimal(3), Decimal(0)],

@@ -61,9 +61,9 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
 
 
 def test_lines_are_found_whatever_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = lines(5) + b"x" * (LONGEST_LINE + 1) + b"\n" + lines(2)[:-1]
+    data = lines(5) + b"x" * 2 * LONGEST_LINE + b"\n" + lines(2)[:-1]
     found = {}
-    for size in (7, 1000, 65_000, 2**20):
+    for size in (7, 1000, 65_000, 100_000, 2**20):
         monkeypatch.setattr(lines_module, "_BLOCK_BYTES", size)
         seen: list[tuple[int, str]] = []
         for part in json_lines(io.BytesIO(data), compressed=False):
@@ -146,6 +146,19 @@ def test_parquet_is_held_to_the_same_schema(tmp_path: Path) -> None:
     assert contents(path) == (["req_1", "req_1"], [], None)
     pq.write_table(table(action=b"\xff"), path)
     assert contents(path)[0] == []
+
+
+def test_a_parquet_time_beyond_pythons_years_is_a_bad_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    good = table()
+    seconds = pa.array([1_772_357_400, 1_772_357_400_000], pa.timestamp("s", "UTC"))
+    place = good.schema.get_field_index("requested_at")
+    pq.write_table(good.set_column(place, "requested_at", seconds), path)
+    assert contents(path) == (
+        ["req_1"],
+        [(2, "requested_at must lie between 2020 and 2099")],
+        None,
+    )
 
 
 def test_a_parquet_file_with_another_column_is_not_read(tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ lines as (
         regexp_replace(costs.model, '-\d{4}-\d{2}-\d{2}$', '') as undated_model,
         cast(
             round(
-                case costs.quantity_unit
-                    when 'tokens' then greatest(costs.quantity, 0)
-                    when '1000_tokens' then greatest(costs.quantity, 0) * 1000
+                case
+                    when costs.quantity < 0 then 0
+                    when costs.quantity_unit = '1000_tokens' then costs.quantity * 1000
+                    when coalesce(costs.quantity_unit, 'tokens') = 'tokens' then costs.quantity
                 end
             ) as hugeint
         ) as tokens,
@@ -90,6 +91,7 @@ matched as (
         lines.is_claimable
         and coalesce(claims.api_key_id = lines.api_key_id, true)
         and coalesce(claims.tier = lines.tier, true)
+        and coalesce(claims.is_batch or lines.tier != 'batch', true)
         and coalesce(claims.is_long_context = coalesce(lines.is_long_context, false), true)
     qualify is_same_model = bool_or(is_same_model) over (partition by claims.claim_number)
 ),

@@ -72,6 +72,7 @@ select
     claims.api_key_id,
     claims.billed_model,
     claims.tier,
+    claims.is_batch,
     claims.is_long_context,
     claims.token_kind,
     claims.modality,
