@@ -103,7 +103,7 @@ class Dbt:
             publishing.begin_anew_if_due(
                 self._warehouse.marts_path, state=_project_state(), now=datetime.now(UTC)
             )
-        arguments = ["--no-write-json", "build", "--exclude-resource-type", "unit_test"]
+        arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
         if select:
             arguments += ["--select", *select]
 
