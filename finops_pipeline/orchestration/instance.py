@@ -78,7 +78,9 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
 def enter_run(instance: dg.DagsterInstance, run_id: str) -> None:
     """Say of a run that this process executes it, and make recording its events quick."""
     instance.add_run_tags(run_id, process_tags(instance))
-    _spare_the_disk(Path(instance.root_directory), f"runs/{run_id}.db")
+    # In the UI's own processes nobody has opened the shared ones before.
+    for name in (*_SHARED_DATABASES, f"runs/{run_id}.db"):
+        _spare_the_disk(Path(instance.root_directory), name)
 
 
 @cache

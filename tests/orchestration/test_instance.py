@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlalchemy import create_engine, text
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.orchestration.instance import open_instance, process_tags
@@ -99,3 +100,19 @@ def test_an_unusable_dagster_home_is_said_in_words(
     monkeypatch.setenv("DAGSTER_HOME", home)
     with pytest.raises(UsageError, match=f"DAGSTER_HOME is set to '{home}'"):
         open_instance(settings)
+
+
+def test_dagsters_databases_wait_for_the_disk_seldom_and_no_others(
+    settings: Settings, tmp_path: Path
+) -> None:
+    instance = open_instance(settings)
+    history = Path(instance.root_directory) / "history"
+
+    def synchronous(path: Path) -> int:
+        with create_engine(f"sqlite:///{path}").connect() as connection:
+            return int(connection.execute(text("PRAGMA synchronous")).scalar_one())
+
+    normal, full = 1, 2
+    assert synchronous(history / "runs.db") == normal
+    assert synchronous(history / "runs" / "index.db") == normal
+    assert synchronous(tmp_path / "registry.db") == full
