@@ -45,9 +45,6 @@
     {%- set changed = ref(config.require('changed')) -%}
     {%- set key = config.require('key') -%}
 
-    {{ run_hooks(pre_hooks, inside_transaction=False) }}
-    {{ run_hooks(pre_hooks, inside_transaction=True) }}
-
     {%- call statement('main') -%}
         {%- if existing is none -%}
             {{ create_table_as(False, table, 'select * from (' ~ sql ~ ') as model limit 0') }}
@@ -74,9 +71,7 @@
         {{ remember(changed, key) }}
     {%- endif -%}
 
-    {{ run_hooks(post_hooks, inside_transaction=True) }}
     {{ adapter.commit() }}
-    {{ run_hooks(post_hooks, inside_transaction=False) }}
     {{ return({'relations': [table]}) }}
 {% endmaterialization %}
 

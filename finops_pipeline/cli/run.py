@@ -92,11 +92,12 @@ def run(
     _ensure_folder(settings)
 
     from finops_pipeline.cli.progress import run_progress
-    from finops_pipeline.orchestration.run import DateRange
 
-    assets = [only.key] if only else []
     with run_progress() as progress:
         with progress.phase("Starting"):
+            from finops_pipeline.orchestration.run import DateRange
+
+            assets = [only.key] if only else []
             runner = _runner(settings, progress)
             resumption = runner.newest_broken_off(assets) if resume else None
             if resumption:

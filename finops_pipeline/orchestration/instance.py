@@ -20,8 +20,8 @@ from finops_pipeline.settings import Settings
 _INSTANCE_CONFIG = Path(__file__).parents[2] / "dagster.yaml"
 _PROCESS_TAG = "finops/process"
 _OPENING_TIMEOUT_SECONDS = 60.0
-_SHARED_DATABASES = ("runs.db", "runs/index.db")
 _SPARED: set[Path] = set()
+_KEPT_OPEN: dict[str, sqlite3.Connection] = {}
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -69,47 +69,41 @@ def open_instance(settings: Settings) -> dg.DagsterInstance:
             f"Another process has been opening {home} for {_OPENING_TIMEOUT_SECONDS:.0f} s.",
             "Stop it, then run this again.",
         ) from None
-    for name in _SHARED_DATABASES:
-        _spare_the_disk(home, name)
+    _spare_the_disk(home)
     fail_dead_runs(instance)
     return instance
 
 
 def enter_run(instance: dg.DagsterInstance, run_id: str) -> None:
     """Say of a run that this process executes it, and make recording its events quick."""
+    # In the UI's own processes nobody has opened the instance here.
+    _spare_the_disk(Path(instance.root_directory))
     instance.add_run_tags(run_id, process_tags(instance))
-    # In the UI's own processes nobody has opened the shared ones before.
-    for name in (*_SHARED_DATABASES, f"runs/{run_id}.db"):
-        _spare_the_disk(Path(instance.root_directory), name)
 
 
-@cache
-def _spare_the_disk(home: Path, name: str) -> sqlite3.Connection | None:
+def _spare_the_disk(home: Path) -> None:
     """Let this process record Dagster's events without waiting for the disk at each of them.
 
     Dagster opens and closes a database for every event, and SQLite waits for the disk at every
     commit, and again when the last connection to a file is closed: hundreds of times in a build,
-    which took most of its time. So one connection stays open, and writing back is left to
-    SQLite. Killed processes lose nothing by that, a power cut the newest events.
-
-    Args:
-        name: A database below ``history`` in Dagster's home, where it keeps them in SQLite.
+    which took most of its time. So one connection to each file stays open, and writing back is
+    left to SQLite. Killed processes lose nothing by that, a power cut the newest events.
     """
     _SPARED.add(home / "history")
-    path = home / "history" / name
-    if not path.exists():
-        return None
-    connection = sqlite3.connect(path, check_same_thread=False)
-    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    return connection
 
 
 @event.listens_for(Engine, "connect")
 def _on_connect(connection: object, _: object) -> None:
-    if isinstance(connection, sqlite3.Connection) and _SPARED:
-        ((_number, _schema, file), *_attached) = connection.execute("PRAGMA database_list")
-        if file and not _SPARED.isdisjoint(Path(file).parents):
-            connection.execute("PRAGMA synchronous = NORMAL")
+    if not (_SPARED and isinstance(connection, sqlite3.Connection)):
+        return
+    ((_number, _schema, file), *_attached) = connection.execute("PRAGMA database_list")
+    if not file or _SPARED.isdisjoint(Path(file).parents):
+        return
+    connection.execute("PRAGMA synchronous = NORMAL")
+    # One that joins before the file has a write-ahead log would not keep it.
+    if file not in _KEPT_OPEN and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+        kept = _KEPT_OPEN[file] = sqlite3.connect(file, check_same_thread=False)
+        kept.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -30,7 +30,7 @@ from finops_pipeline.orchestration.instance import enter_run
 from finops_pipeline.orchestration.jobs import BUILT_AT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
-from finops_pipeline.warehouse.dbt import NodeResult, read_manifest
+from finops_pipeline.warehouse.dbt import STEP_TESTS, NodeResult, read_manifest
 from finops_pipeline.warehouse.warehouse import Warehouse
 
 _REGISTRY_TABLES = (
@@ -100,7 +100,8 @@ class Translator(DagsterDbtTranslator):
             asset=spec.asset_key,
             description=_test_description(manifest["nodes"][unique_id]),
             additional_deps=spec.additional_deps,
-            blocking=spec.blocking,
+            # The step itself fails with any of them, and what failed is not published.
+            blocking=False,
             metadata=spec.metadata,
             automation_condition=spec.automation_condition,
         )
@@ -137,7 +138,9 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
     tests = _test_configs(manifest)
     translator = Translator()
 
-    @dbt_assets(manifest=manifest, name="models", dagster_dbt_translator=translator)
+    @dbt_assets(
+        manifest=manifest, name="models", exclude=STEP_TESTS, dagster_dbt_translator=translator
+    )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         enter_run(context.instance, context.run.run_id)
         # Of a run of some models, `context.assets_def` has those alone.
@@ -240,12 +243,17 @@ def _events(
     tests: Mapping[str, Mapping[str, Any]],
     worst: Mapping[str, dg.TableMetadataValue],
 ) -> Iterator[Any]:
+    """What the UI shows of each model and test.
+
+    As bare events, because each result of Dagster's own kinds is stored with an output as well,
+    and only the marts have a step that follows them.
+    """
     asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
     check_keys = {key.name: key for key in context.selected_asset_check_keys}
     for result in results:
         if result.kind == "test" and result.name in check_keys and result.status != "skipped":
             key = check_keys[result.name]
-            yield dg.AssetCheckResult(
+            yield dg.AssetCheckEvaluation(
                 asset_key=key.asset_key,
                 check_name=key.name,
                 passed=result.status == "pass",
@@ -261,10 +269,11 @@ def _events(
                 | ({"worst_rows": worst[result.name]} if result.name in worst else {}),
             )
         elif result.name in asset_keys and result.status == "success":
-            yield dg.MaterializeResult(
-                asset_key=asset_keys[result.name],
-                metadata={"seconds": round(result.seconds, 3)},
-            )
+            key, metadata = asset_keys[result.name], {"seconds": round(result.seconds, 3)}
+            if key.path[0] == "marts":
+                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
+            else:
+                yield dg.AssetMaterialization(key, metadata=metadata)
 
 
 def _explained(failures: list[NodeResult]) -> str:

@@ -58,7 +58,7 @@ def start_building(marts: Path) -> Path:
     return building
 
 
-def begin_anew_if_due(marts: Path, *, state: str, now: datetime) -> None:
+def begin_anew_if_due(marts: Path, *, state: str, now: datetime) -> bool:
     """Empty the working copy unless a build of ``state`` may continue it. Only while writing.
 
     Tables of another state of the dbt project may have other columns or another meaning, and those
@@ -69,6 +69,9 @@ def begin_anew_if_due(marts: Path, *, state: str, now: datetime) -> None:
     Args:
         state: Fingerprint of the dbt project.
         now: The present (UTC).
+
+    Returns:
+        Whether the copy is empty now.
     """
     building = building_path(marts)
     if building.exists():
@@ -81,7 +84,7 @@ def begin_anew_if_due(marts: Path, *, state: str, now: datetime) -> None:
         except duckdb.Error:
             began = None
         if began is not None and now - began[0] < _ANEW_AFTER:
-            return
+            return False
         _discard(building)
     with duckdb.connect(str(building)) as connection:
         connection.execute("CREATE SCHEMA internal")
@@ -90,6 +93,7 @@ def begin_anew_if_due(marts: Path, *, state: str, now: datetime) -> None:
             "SELECT $state::VARCHAR AS project_state, $now::TIMESTAMPTZ AS began_at",
             {"state": state, "now": now},
         )
+    return True
 
 
 def finish_building(marts: Path, run_id: str) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -116,3 +117,20 @@ def test_dagsters_databases_wait_for_the_disk_seldom_and_no_others(
     assert synchronous(history / "runs.db") == normal
     assert synchronous(history / "runs" / "index.db") == normal
     assert synchronous(tmp_path / "registry.db") == full
+
+
+@dg.job
+def nothing_to_do() -> None:
+    pass
+
+
+def test_dagsters_databases_stay_open_between_events(settings: Settings) -> None:
+    instance = open_instance(settings)
+    result = nothing_to_do.execute_in_process(
+        instance=instance, run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    )
+
+    history = Path(instance.root_directory) / "history"
+    kept = {file.path for file in psutil.Process().open_files()}
+    for name in ("runs.db", "runs/index.db", f"runs/{result.run_id}.db"):
+        assert str(history / name) in kept

@@ -163,6 +163,25 @@ def test_chosen_models_alone(warehouse: Warehouse, project: Path) -> None:
     assert [result.name for result in results] == ["other"]
 
 
+def test_steps_are_tested_by_a_build_that_begins_anew(warehouse: Warehouse, project: Path) -> None:
+    folder = project / "models" / "staging"
+    folder.mkdir()
+    (folder / "stg_step.sql").write_text("select 1 as x")
+    columns = "[{name: x, data_tests: [not_null]}]"
+    (folder / "stg.yml").write_text(f"models: [{{name: stg_step, columns: {columns}}}]")
+
+    def tested() -> set[str]:
+        return {result.name for result in Dbt(warehouse).build() if result.kind == "test"}
+
+    with warehouse.writing("building marts"):
+        costs(warehouse, "1")
+        publishing.start_building(warehouse.marts_path)
+        assert tested() == {"not_null_figures_cost", "not_null_stg_step_x"}
+        assert tested() == {"not_null_figures_cost"}
+        (folder / "stg_step.sql").write_text("select 2 as x")
+        assert tested() == {"not_null_figures_cost", "not_null_stg_step_x"}
+
+
 def test_dbt_that_cannot_run_is_told(warehouse: Warehouse, project: Path) -> None:
     (project / "dbt_project.yml").write_text("name: tiny\nprofile: another\nversion: '1.0'\n")
     with warehouse.writing("building marts"):
