@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.warehouse import publishing
 from finops_pipeline.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 PROFILE = "finops"
@@ -66,6 +69,7 @@ class Dbt:
         self._warehouse = warehouse
         self._folder = warehouse.data_dir / "dbt"
         self._target = self._folder / "target"
+        self._parsed: tuple[str, Manifest] | None = None
 
     def manifest(self) -> Path:
         """The parsed project; parsed anew only when a file of it, or dbt itself, has changed.
@@ -77,12 +81,13 @@ class Dbt:
         """
         # A name of its own for each state of the project: a file that is there is whole and
         # right, while dbt rewrites its own manifest.json in place during a build.
-        made = self._folder / f"manifest.{_project_state()}.json"
+        state = _project_state()
+        made = self._folder / f"manifest.{state}.json"
         if made.exists():
             return made
         # Several processes may load at once: each parses for itself, the last one wins.
         with self._warehouse.scratch_folder() as scratch:
-            self._invoke(["parse"], target=scratch)
+            self._parsed = state, self._invoke(["parse"], target=scratch)
             self._target.mkdir(exist_ok=True)
             partial = "partial_parse.msgpack"
             (scratch / partial).replace(self._target / partial)
@@ -111,8 +116,9 @@ class Dbt:
             FinopsError: dbt could not run at all.
         """
         arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
+        state = _project_state()
         anew = not select and publishing.begin_anew_if_due(
-            self._warehouse.marts_path, state=_project_state(), now=datetime.now(UTC)
+            self._warehouse.marts_path, state=state, now=datetime.now(UTC)
         )
         if select:
             arguments += ["--select", *select]
@@ -123,7 +129,8 @@ class Dbt:
             if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
                 on_node(event.data.node_info.node_name)
 
-        results = self._invoke(arguments, target=self._target, callback=callback)
+        parsed = self._parsed[1] if self._parsed and self._parsed[0] == state else None
+        results = self._invoke(arguments, target=self._target, parsed=parsed, callback=callback)
         return [
             NodeResult(
                 name=result.node.name,
@@ -141,6 +148,7 @@ class Dbt:
         arguments: list[str],
         *,
         target: Path,
+        parsed: Manifest | None = None,
         callback: Callable[[Any], None] | None = None,
     ) -> Any:
         # dbt takes seconds to import, and most commands never need it.
@@ -165,7 +173,7 @@ class Dbt:
             "--no-use-colors",
         ]
         try:
-            run = dbtRunner(callbacks=[callback] if callback else []).invoke(command)
+            run = dbtRunner(parsed, [callback] if callback else []).invoke(command)
         finally:
             # The adapter keeps its database open between commands, and with it DuckDB's lock.
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
