@@ -86,7 +86,7 @@ def load(
         with progress.phase("Landing request logs"):
             landing = runner.load_requests()
         # Also where nothing is new: what landed before may wait for a build that broke off.
-        built = build and _any_readable(landing)
+        built = build and _any_readable(landing.files)
         if built:
             with progress.phase("Building and publishing"):
                 runner.build()
@@ -119,13 +119,12 @@ def check(paths: Paths, json: JsonOption = False) -> None:
                     with opened(path, file.name) as log:
                         for part in log.parsed():
                             file.new += part.requests.num_rows
-                            file.reject(part.rejections)
+                            file.reject(part.rejections, part.rejected)
                 except UnreadableFileError as error:
                     file.error = str(error)
             checked.append(file)
     _print(checked, _CHECKED, {}, json=json)
-    if any(file.error or file.rejected for file in checked):
-        raise typer.Exit(PARTIAL if any(file.new for file in checked) else 1)
+    _end(checked)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:
@@ -149,17 +148,25 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _any_readable(landing: RequestLanding) -> bool:
-    return not all(file.error and not file.rows for file in landing.files)
+def _any_readable(files: Sequence[FileOutcome]) -> bool:
+    return not all(file.error and not file.rows for file in files)
 
 
-def _report(settings: Settings, landing: RequestLanding, *, built: bool, json: bool) -> None:
-    """Print what was landed.
+def _end(files: Sequence[FileOutcome]) -> None:
+    """End a command that read files, whether it landed them or checked them.
 
     Raises:
         typer.Exit: with 3 where a line or a file was left out, or a project is not registered.
         FinopsError: no file could be read.
     """
+    if not _any_readable(files):
+        raise FinopsError("No file could be read.", "Mend what is named above, then try again.")
+    if not all(file.is_whole for file in files):
+        raise typer.Exit(PARTIAL)
+
+
+def _report(settings: Settings, landing: RequestLanding, *, built: bool, json: bool) -> None:
+    """Print what was landed, and end."""
     result = {
         "run_id": landing.run_id,
         "unregistered_projects": landing.unregistered,
@@ -175,10 +182,7 @@ def _report(settings: Settings, landing: RequestLanding, *, built: bool, json: b
             "requests of OpenAI projects that are registered nowhere landed, and stay unallocated "
             f"until somebody registers them: {', '.join(map(as_text, landing.unregistered))}"
         )
-    if not _any_readable(landing):
-        raise FinopsError("No file could be read.", "Mend what is named above, then load again.")
-    if not all(file.is_whole for file in landing.files):
-        raise typer.Exit(PARTIAL)
+    _end(landing.files)
 
 
 def _print(

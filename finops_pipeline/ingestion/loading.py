@@ -124,15 +124,26 @@ def raw_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
     return {name for (name,) in found}
 
 
+def _raw_columns(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str]]:
+    return set(
+        connection.execute(
+            "SELECT table_name, column_name FROM information_schema.columns "
+            "WHERE table_schema = $schema",
+            {"schema": RAW_SCHEMA},
+        ).fetchall()
+    )
+
+
 def ledger_exists(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether anything was ever loaded."""
     return raw_tables(connection) >= {"collections", "openai_projects", "_dlt_loads"}
 
 
 def create_raw_tables(warehouse: Warehouse) -> None:
-    """Create the raw tables that the warehouse has not yet, empty and typed."""
+    """Create the raw tables and columns that the warehouse has not yet, empty and typed."""
+    wanted = {(name, column) for name, schema in RAW_TABLES.items() for column in schema.names}
     with warehouse.writing("looking for raw tables"), warehouse.connect() as connection:
-        if raw_tables(connection) >= {*RAW_TABLES, "_dlt_loads"}:
+        if "_dlt_loads" in raw_tables(connection) and _raw_columns(connection) >= wanted:
             return
     with warehouse.scratch_folder() as folder:
         Loader(warehouse, folder).load([])

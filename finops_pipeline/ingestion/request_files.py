@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -23,7 +24,6 @@ from finops_pipeline.ingestion.pseudonyms import Pseudonyms, Users
 from finops_pipeline.ingestion.request_ledger import LandedFiles, landed_files, not_new
 from finops_pipeline.ingestion.request_outcome import (
     CONFLICT,
-    SHOWN_LINES,
     FileOutcome,
     LandedDay,
     RequestLanding,
@@ -32,7 +32,7 @@ from finops_pipeline.ingestion.request_outcome import (
 from finops_pipeline.ingestion.request_reading import OnProgress, Part, Reader, Telling, read_ahead
 from finops_pipeline.ingestion.tables import REQUEST_FILES, REQUESTS
 from finops_pipeline.registry import Project
-from finops_pipeline.request_logs import Rejection, UnreadableFileError, opened
+from finops_pipeline.request_logs import SHOWN_LINES, Rejection, UnreadableFileError, opened
 from finops_pipeline.warehouse.warehouse import Warehouse
 
 _LOAD_ROWS = 100_000
@@ -103,8 +103,8 @@ def _chunks(parts: Iterator[Part], tell: Callable[[Part], None]) -> Iterator[lis
     for part in parts:
         tell(part)
         chunk.append(part)
-        # Rejections too: a file of nothing else would all be held.
-        rows += len(part.rejections) + (part.rows.num_rows if part.rows is not None else 0)
+        # Rejected lines too: of a file of nothing else every part would be held.
+        rows += part.rejected + (part.rows.num_rows if part.rows is not None else 0)
         if rows >= _LOAD_ROWS:
             yield chunk
             chunk, rows = [], 0
@@ -180,7 +180,7 @@ class _Landing:
         """The part's new rows; everything else about it goes into the file's outcome."""
         assert part.rows is not None
         file, rows = part.file, part.rows
-        file.reject(part.rejections)
+        file.reject(part.rejections, part.rejected)
         file.unregistered |= part.unregistered
         if rows.num_rows:
             span = pc.min_max(rows.column("cost_date")).as_py()
@@ -191,8 +191,9 @@ class _Landing:
             file.conflicts += len(conflicts)
             file.duplicates += len(not_new) - len(conflicts)
             if conflicts:
-                lines = rows.column("line_number").take(conflicts[:SHOWN_LINES]).to_pylist()
-                self._conflicts.setdefault(file.name, []).extend(lines)
+                shown = self._conflicts.setdefault(file.name, [])
+                first = conflicts[: SHOWN_LINES - len(shown)]
+                shown += rows.column("line_number").take(pa.array(first, pa.int64())).to_pylist()
             rows = rows.filter(pa.array([place not in not_new for place in range(rows.num_rows)]))
         file.new += rows.num_rows
         file.new_per_day.update(_per_day(rows))
@@ -203,7 +204,7 @@ class _Landing:
         file = part.file
         file.error = part.error
         if conflicts := self._conflicts.pop(file.name, None):
-            hashes = _hashes(part, set(conflicts[:SHOWN_LINES]))
+            hashes = _hashes(part, set(conflicts))
             found = [Rejection(line, hashes.get(line, ""), CONFLICT) for line in conflicts]
             file.lines = sorted([*file.lines, *found], key=lambda line: line.line_number)
             del file.lines[SHOWN_LINES:]
@@ -218,12 +219,13 @@ class _Landing:
         return [entry]
 
     def _recall(self, file: FileOutcome) -> None:
-        """Counts of the earlier reading, all of whose good lines are duplicates now."""
+        """What the earlier reading found, all of whose good lines are duplicates now."""
         assert file.file_id is not None
         entry = self._known.entries[file.file_id]
         file.duplicates = entry["new_count"] + entry["duplicate_count"]
         file.conflicts, file.rejected = entry["conflict_count"], entry["rejected_count"]
         file.first_day, file.last_day = entry["first_day"], entry["last_day"]
+        file.lines = msgspec.json.decode(entry["lines"] or "[]", type=list[Rejection])
 
 
 def _handed_over(batches: list[Batch]) -> Iterator[Batch]:
@@ -268,6 +270,7 @@ def _entry(file: FileOutcome, run_id: str, landed_at: datetime) -> dict[str, Any
         "first_day": file.first_day,
         "last_day": file.last_day,
         "error": file.error,
+        "lines": msgspec.json.encode(file.lines).decode(),
     }
 
 

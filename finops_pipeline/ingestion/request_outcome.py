@@ -8,10 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 
-from finops_pipeline.request_logs import Rejection, Seen
-
-SHOWN_LINES = 100
-"""Of each file, so that the report of a file that is wrong from end to end stays short."""
+from finops_pipeline.request_logs import SHOWN_LINES, Rejection, Seen
 
 CONFLICT = "another line has the same request_id with other content; the first one stays"
 
@@ -33,7 +30,8 @@ class FileOutcome:
     Attributes:
         name: As on record.
         file_id: SHA-256 of its bytes; None where it could not be opened.
-        landed_before: It was read to its end earlier and not again now; the counts are of then.
+        landed_before: It was read to its end earlier and not again now; counts and lines are of
+            then.
         new / duplicates / conflicts / rejected: Its lines, each counted once.
         new_per_day: UTC day → requests that landed.
         first_day / last_day: Of all its good lines (UTC).
@@ -57,9 +55,13 @@ class FileOutcome:
     unregistered: set[str] = field(default_factory=set)
     error: str | None = None
 
-    def reject(self, lines: list[Rejection]) -> None:
-        """Count lines that break the schema, and keep the first of them."""
-        self.rejected += len(lines)
+    def reject(self, lines: list[Rejection], count: int) -> None:
+        """Count lines that break the schema, and keep the first of them.
+
+        Args:
+            lines: The first ``SHOWN_LINES`` of them.
+        """
+        self.rejected += count
         self.lines += lines[: max(0, SHOWN_LINES - len(self.lines))]
 
     @property

@@ -20,6 +20,7 @@ from finops_pipeline.ingestion.pseudonyms import Pseudonyms
 from finops_pipeline.ingestion.request_outcome import FileOutcome, RequestProgress
 from finops_pipeline.request_logs import (
     REQUEST_COLUMNS,
+    Parsed,
     Rejection,
     UnreadableFileError,
     name_of,
@@ -39,6 +40,7 @@ class Part:
         path / file: The file, whose counts the reader leaves alone.
         rows: ``LINE_COLUMNS`` with pseudonyms, ``cost_date`` and ``content_hash``; None at the end.
         users: User id of each pseudonym in them.
+        rejections / rejected: The first lines that break the schema, and how many do.
         unregistered: OpenAI projects in them that are registered nowhere.
         bytes_read: Of the file, so far.
         error: At the end: why it came early.
@@ -49,6 +51,7 @@ class Part:
     rows: pa.RecordBatch | None = None
     users: dict[str, str] = field(default_factory=dict)
     rejections: list[Rejection] = field(default_factory=list)
+    rejected: int = 0
     unregistered: AbstractSet[str] = frozenset()
     bytes_read: int = 0
     error: str | None = None
@@ -86,24 +89,15 @@ class Reader:
                 file.landed_before = log.file_id in self._landed
                 if not file.landed_before:
                     for parsed in log.parsed():
-                        yield self._part(
-                            path, file, parsed.requests, parsed.rejections, log.bytes_read
-                        )
+                        yield self._part(path, file, parsed, log.bytes_read)
         except UnreadableFileError as error:
             yield Part(path, file, error=str(error))
         else:
             self._landed.add(log.file_id)
             yield Part(path, file, bytes_read=log.seen.size_bytes)
 
-    def _part(
-        self,
-        path: Path,
-        file: FileOutcome,
-        requests: pa.RecordBatch,
-        rejections: list[Rejection],
-        bytes_read: int,
-    ) -> Part:
-        rows, users = self._pseudonyms.replaced(requests)
+    def _part(self, path: Path, file: FileOutcome, parsed: Parsed, bytes_read: int) -> Part:
+        rows, users = self._pseudonyms.replaced(parsed.requests)
         rows = rows.append_column("cost_date", rows.column("requested_at").cast(pa.date32()))
         rows = rows.append_column("content_hash", content_hashes(self._hashing, rows))
         projects = set(pc.unique(rows.column("openai_project_id")).to_pylist()) - {None}
@@ -112,7 +106,8 @@ class Reader:
             file,
             rows,
             users,
-            rejections,
+            parsed.rejections,
+            parsed.rejected,
             projects - self._registered,
             bytes_read,
         )
@@ -122,6 +117,9 @@ def _canonical(field_: pa.Field) -> str:
     """A column as text that says the same for the same value, however the line wrote it."""
     if pa.types.is_timestamp(field_.type):
         return f"epoch_us({field_.name})"
+    if pa.types.is_integer(field_.type) and field_.nullable:
+        # Came later: a line that does not name it has the hash that it had before.
+        return f"CASE WHEN {field_.name} != 0 THEN '{field_.name}=' || {field_.name} END"
     # No text holds a control character.
     return f"coalesce({field_.name}::VARCHAR, chr(30))" if field_.nullable else field_.name
 

@@ -108,8 +108,8 @@ REQUESTS = pa.schema(
 )
 """Logged requests, as applications handed them in; ``user_id`` is a pseudonym.
 
-``cost_date`` is the UTC day of ``requested_at``. Cached and audio tokens are contained in input and
-output, as in the Usage API. A request that two loads landed counts once, as it landed first.
+``cost_date`` is the UTC day of ``requested_at``. Cached, audio and image tokens are contained in
+input and output. A request that two loads landed counts once, as it landed first.
 """
 
 REQUEST_FILES = pa.schema(
@@ -129,12 +129,14 @@ REQUEST_FILES = pa.schema(
         ("first_day", pa.date32()),
         ("last_day", pa.date32()),
         ("error", pa.string()),
+        ("lines", pa.string()),
     ]
 )
 """Their files: one row per reading of a file, written with the last of its rows.
 
 ``file_id`` is the SHA-256 of the file's bytes. It is null where the file could not be opened, as
-are size and change. ``row_count`` counts the lines that are not blank.
+are size and change. ``row_count`` counts the lines that are not blank. ``lines`` are the first that
+were not taken over, as JSON: number, SHA-256 and reason.
 """
 
 RAW_TABLES = {

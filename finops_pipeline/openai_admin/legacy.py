@@ -54,15 +54,17 @@ class Pacer:
         self.seconds = seconds
         self._clock = clock
         self._sleep = sleep
-        self._next: float | None = None
+        self._last: float | None = None
 
     def wait(self) -> None:
         """Wait until the next call may begin; the first one need not."""
-        now = self._clock()
-        if self._next is not None and self._next > now:
-            self._sleep(self._next - now)
-            now = self._next
-        self._next = now + self.seconds
+        if self._last is not None:
+            # None has passed by a clock that was put back.
+            passed = max(self._clock() - self._last, 0.0)
+            if passed < self.seconds:
+                self._sleep(self.seconds - passed)
+        # Not when it was meant to begin: who slept too long has the next one late as well.
+        self._last = self._clock()
 
 
 class LegacyClient:

@@ -18,7 +18,7 @@ from finops_pipeline.orchestration.reporting import (
     DaysOfAsset,
     Reporter,
     every_team,
-    failed_table,
+    read_for_nobody,
 )
 from finops_pipeline.orchestration.resuming import broken_off_runs
 
@@ -85,13 +85,8 @@ def build_legacy_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         pipeline.on_collected(collection)
         yield every_team(collection, LEGACY_KEY, [LEGACY_ENDPOINT.name])
         if reports.empty_handed:
-            failed = collection.failed_teams
-            raise dg.Failure(
-                f"{len(reports.empty_handed)} of {len(days)} days of legacy usage were read for no "
-                f"team, the first on {min(reports.empty_handed)}. "
-                f"{next(iter(failed.values()), '')}",
-                metadata={"failed_teams": failed_table(failed)},
-                allow_retries=False,
+            raise read_for_nobody(
+                LEGACY_KEY, reports.empty_handed, len(days), collection.failed_teams
             )
 
     return legacy_usage

@@ -29,7 +29,7 @@ from finops_pipeline.orchestration.reporting import (
     DaysOfAsset,
     Reporter,
     every_team,
-    failed_table,
+    read_for_nobody,
 )
 from finops_pipeline.orchestration.resuming import broken_off_runs
 
@@ -134,12 +134,7 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
             yield dg.AssetCheckResult(asset_key=key, check_name=EVERY_DAY, **verdict(of_asset))
         for key, empty_handed in reports.empty_handed.items():
             failed = collection.failed_at([endpoint.name for endpoint in wanted[key]])
-            raise dg.Failure(
-                f"{len(empty_handed)} of {len(days)} days of {key.to_user_string()} were read for "
-                f"no team, the first on {min(empty_handed)}. {next(iter(failed.values()), '')}",
-                metadata={"failed_teams": failed_table(failed)},
-                allow_retries=False,
-            )
+            raise read_for_nobody(key, empty_handed, len(days), failed)
 
     return openai
 

@@ -123,11 +123,29 @@ def every_team(
             "api_calls": collection.calls,
             "seconds": round(max((team.seconds for team in collection.teams), default=0.0), 3),
         }
-        | ({"failed_teams": failed_table(failed)} if failed else {}),
+        | ({"failed_teams": _failed_table(failed)} if failed else {}),
     )
 
 
-def failed_table(failed: Mapping[str, str]) -> dg.TableMetadataValue:
+def read_for_nobody(
+    asset: dg.AssetKey, empty_handed: Sequence[date], days: int, failed: Mapping[str, str]
+) -> dg.Failure:
+    """How a run ends that read days of an asset for no team.
+
+    Args:
+        empty_handed: Those days.
+        days: How many days the run was of.
+        failed: Why each team failed.
+    """
+    return dg.Failure(
+        f"{len(empty_handed)} of {days} days of {asset.to_user_string()} were read for no team, "
+        f"the first on {min(empty_handed)}. {next(iter(failed.values()), '')}",
+        metadata={"failed_teams": _failed_table(failed)},
+        allow_retries=False,
+    )
+
+
+def _failed_table(failed: Mapping[str, str]) -> dg.TableMetadataValue:
     """Teams and why they failed."""
     return dg.MetadataValue.table(
         [

@@ -11,12 +11,19 @@ from finops_pipeline.request_logs.files import (
 )
 from finops_pipeline.request_logs.line import RequestLine
 from finops_pipeline.request_logs.lines import LONGEST_LINE, UnreadableFileError
-from finops_pipeline.request_logs.parsing import LINE_COLUMNS, REQUEST_COLUMNS, Parsed, Rejection
+from finops_pipeline.request_logs.parsing import (
+    LINE_COLUMNS,
+    REQUEST_COLUMNS,
+    SHOWN_LINES,
+    Parsed,
+    Rejection,
+)
 
 __all__ = [
     "LINE_COLUMNS",
     "LONGEST_LINE",
     "REQUEST_COLUMNS",
+    "SHOWN_LINES",
     "SUFFIXES",
     "LogFile",
     "Parsed",

@@ -25,10 +25,22 @@ Label = Annotated[str, Meta(min_length=1, max_length=64)]
 Tokens = Annotated[int, Meta(ge=0, le=MOST_TOKENS)]
 
 
+_PARTS = (
+    ("input_cached_tokens", "input_tokens"),
+    ("input_audio_tokens", "input_tokens"),
+    ("input_image_tokens", "input_tokens"),
+    ("input_cached_image_tokens", "input_cached_tokens"),
+    ("input_cached_image_tokens", "input_image_tokens"),
+    ("output_audio_tokens", "output_tokens"),
+    ("output_image_tokens", "output_tokens"),
+)
+
+
 class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, gc=False):
     """One call of the API. Null is the same as an absent field.
 
-    Cached and audio tokens are contained in the input's and the output's, as in OpenAI's Usage API.
+    Cached, audio and image tokens are contained in the input's and the output's, and cached image
+    tokens in the cached and in the image ones, as in OpenAI's answers.
     """
 
     request_id: Id
@@ -42,8 +54,11 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     input_tokens: Tokens
     input_cached_tokens: Tokens | None = None
     input_audio_tokens: Tokens | None = None
+    input_image_tokens: Tokens | None = None
+    input_cached_image_tokens: Tokens | None = None
     output_tokens: Tokens | None = None
     output_audio_tokens: Tokens | None = None
+    output_image_tokens: Tokens | None = None
     user_id: Id | None = None
     action: Label | None = None
     task_type: Label | None = None
@@ -57,12 +72,9 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
             raise ValueError("one of openai_project_id and api_key_id is needed")
         if self.api_key_id is not None and self.api_key_id.startswith("sk-"):
             raise ValueError("api_key_id must be OpenAI's id of the key, never the key itself")
-        if (self.input_cached_tokens or 0) > self.input_tokens:
-            raise ValueError("input_cached_tokens must not exceed input_tokens")
-        if (self.input_audio_tokens or 0) > self.input_tokens:
-            raise ValueError("input_audio_tokens must not exceed input_tokens")
-        if (self.output_audio_tokens or 0) > (self.output_tokens or 0):
-            raise ValueError("output_audio_tokens must not exceed output_tokens")
+        for part, whole in _PARTS:
+            if (tokens := getattr(self, part)) and tokens > (getattr(self, whole) or 0):
+                raise ValueError(f"{part} must not exceed {whole}")
 
 
 FIELDS = RequestLine.__struct_fields__

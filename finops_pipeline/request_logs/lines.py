@@ -143,13 +143,24 @@ def _as_json(batch: pa.RecordBatch) -> list[bytes]:
     ]
 
 
+_IS_BYTES = (
+    pa.types.is_binary,
+    pa.types.is_large_binary,
+    pa.types.is_fixed_size_binary,
+    pa.types.is_binary_view,
+)
+
+
 def _as_usual(column: pa.Array) -> pa.Array:
     """Times in microseconds, for pandas writes nanoseconds; texts that are not marked as such.
+
+    Bytes would else become Base64 in JSON, and pass for a text.
 
     Times that the schema refuses become 1970, which it refuses too: Python has no year 50,000,
     where milliseconds taken for seconds end up.
     """
-    if pa.types.is_binary(column.type):
+    values = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if any(is_bytes(values) for is_bytes in _IS_BYTES):
         return column.cast(pa.string())
     if not pa.types.is_timestamp(column.type):
         return column

@@ -25,17 +25,27 @@ REQUEST_COLUMNS = pa.schema(
         pa.field("input_tokens", pa.int64(), nullable=False),
         pa.field("input_cached_tokens", pa.int64(), nullable=False),
         pa.field("input_audio_tokens", pa.int64(), nullable=False),
+        ("input_image_tokens", pa.int64()),
+        ("input_cached_image_tokens", pa.int64()),
         pa.field("output_tokens", pa.int64(), nullable=False),
         pa.field("output_audio_tokens", pa.int64(), nullable=False),
+        ("output_image_tokens", pa.int64()),
         ("user_id", pa.string()),
         ("action", pa.string()),
         ("task_type", pa.string()),
         ("user_intent", pa.string()),
     ]
 )
-"""What a line says. Tokens that it does not name are 0."""
+"""What a line says. Tokens that it does not name are 0.
+
+Numbers that the first lines could not tell are nullable: rows that landed then have none.
+"""
 
 LINE_COLUMNS = pa.schema([pa.field("line_number", pa.int64(), nullable=False), *REQUEST_COLUMNS])
+
+SHOWN_LINES = 100
+"""Of each file, so that the report of a file that is wrong from end to end stays short, and its
+reading takes no memory for it."""
 
 _decode = msgspec.json.Decoder(RequestLine).decode
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -58,20 +68,28 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What some consecutive lines are: ``LINE_COLUMNS`` of the good ones, and the others."""
+    """What some consecutive lines are.
+
+    Attributes:
+        requests: ``LINE_COLUMNS`` of the good ones.
+        rejections: The first ``SHOWN_LINES`` of the others.
+        rejected: How many others there are.
+    """
 
     requests: pa.RecordBatch
     rejections: list[Rejection]
+    rejected: int
 
 
 def parsed(lines: Lines | LongLine) -> Parsed:
     """Validate lines. Blank ones count as lines and are neither good nor rejected."""
     if isinstance(lines, LongLine):
         reason = f"is longer than {LONGEST_LINE} bytes"
-        return Parsed(_columns([], []), [Rejection(lines.number, lines.line_hash, reason)])
+        return Parsed(_columns([], []), [Rejection(lines.number, lines.line_hash, reason)], 1)
     found: list[RequestLine] = []
     numbers: list[int] = []
     rejections: list[Rejection] = []
+    rejected = 0
     for number, line in enumerate(_without_mark(lines), lines.first):
         try:
             request = _decode(line)
@@ -80,7 +98,9 @@ def parsed(lines: Lines | LongLine) -> Parsed:
                 check_texts(request)
         except ValueError as error:
             if line.strip():
-                rejections.append(Rejection(number, line_hash(line), why_refused(error)))
+                rejected += 1
+                if rejected <= SHOWN_LINES:
+                    rejections.append(Rejection(number, line_hash(line), why_refused(error)))
         else:
             found.append(request)
             numbers.append(number)
@@ -89,7 +109,7 @@ def parsed(lines: Lines | LongLine) -> Parsed:
         if last.reason == NO_OBJECT:
             reason = "is half-written: the file ends in its middle"
             rejections = [Rejection(last.line_number, last.line_hash, reason)]
-    return Parsed(_columns(numbers, found), rejections)
+    return Parsed(_columns(numbers, found), rejections, rejected)
 
 
 def _without_mark(lines: Lines) -> list[bytes]:

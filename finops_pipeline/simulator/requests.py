@@ -19,6 +19,12 @@ Request = dict[str, Any]
 """A line of a request log: only fields of its schema, those that do not apply left out."""
 
 _LOGGED: tuple[UsageEndpoint, ...] = ("completions", "embeddings")
+_DETAILS = {
+    "input_tokens": ("input_cached_tokens", "input_audio_tokens", "input_image_tokens"),
+    "output_tokens": ("output_audio_tokens", "output_image_tokens"),
+}
+"""What a line tells of its tokens, and of which."""
+
 _LONG_REQUEST = 900_000
 """Input tokens of a usual request with a long context: the smallest is above the 272,000 from which
 the list counts one as long."""
@@ -112,23 +118,16 @@ def write_request_logs(
 def _requests_of_row(row: UsageRow, usual: int, draw: random.Random) -> Iterator[dict[str, int]]:
     """Token counts of the requests that make up one row of usage."""
     measures = row[1]
-    cached = measures.get("input_cached_tokens", 0)
-    heard = measures.get("input_audio_tokens", 0)
-    said = measures.get("output_audio_tokens", 0)
-    parts = {
-        "input_cached_tokens": cached,
-        "input_audio_tokens": heard,
-        "input_tokens": measures["input_tokens"] - cached - heard,
-        "output_audio_tokens": said,
-        "output_tokens": measures.get("output_tokens", 0) - said,
-    }
+    parts: dict[str, int] = {}
+    for whole, details in _DETAILS.items():
+        told = {name: measures.get(name, 0) for name in details}
+        parts |= {**told, whole: measures.get(whole, 0) - sum(told.values())}
     count = max(1, measures["input_tokens"] // usual)
     for shares in zip(*(_split(total, count, draw) for total in parts.values()), strict=True):
         tokens = dict(zip(parts, shares, strict=True))
-        tokens["input_tokens"] += tokens["input_cached_tokens"] + tokens["input_audio_tokens"]
-        tokens["output_tokens"] += tokens["output_audio_tokens"]
-        always = ("input_tokens", "output_tokens")
-        yield {name: each for name, each in tokens.items() if each or name in always}
+        for whole, details in _DETAILS.items():
+            tokens[whole] += sum(tokens[name] for name in details)
+        yield {name: each for name, each in tokens.items() if each or name in _DETAILS}
 
 
 def _split(total: int, count: int, draw: random.Random) -> Iterator[int]:

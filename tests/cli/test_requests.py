@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import load_settings
+from finops_pipeline.warehouse import Warehouse
 from tests.cli.conftest import Ended
+from tests.e2e.traces import Search
 
 Finops = Callable[..., Ended]
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "request_id": "req_1",
     "requested_at": "2026-03-01T09:30:00Z",
     "model": "gpt-4o-mini",
@@ -23,6 +29,19 @@ GOOD = {
     "input_tokens": 10,
     "output_tokens": 2,
 }
+
+CONTENT_NAMES = (
+    "messages",
+    "prompt",
+    "content",
+    "input",
+    "output",
+    "completion",
+    "response",
+    "text",
+    "choices",
+    "instructions",
+)
 
 
 @pytest.fixture
@@ -90,7 +109,9 @@ def test_files_are_loaded_reported_and_listed(
         ("bad.jsonl", "partial"),
         ("half.parquet", "failed"),
     ]
-    assert finops("requests", "load", str(good)).code == 0, "nothing new is no failure"
+    ended = finops("requests", "load", str(logs / "bad.jsonl"))
+    assert ended.code == 0, "nothing new is no failure"
+    assert "field prompt holds message content" in ended.stdout, "what was left out is told again"
 
     ended = finops("requests", "load", str(logs / "half.parquet"))
     assert ended.code == 1, "nothing but unreadable files is one"
@@ -124,5 +145,75 @@ def test_checking_lands_nothing(finops: Finops, data: Path, tmp_path: Path) -> N
     ended = finops("requests", "check", str(bad))
     assert "is no JSON object" in ended.stdout
     assert ended.code == 3
-    assert finops("requests", "check", str(write(tmp_path / "c.jsonl", "{"))).code == 1
     assert not data.exists()
+
+
+def test_checking_ends_as_loading_does(finops: Finops, registered: None, tmp_path: Path) -> None:
+    bad = write(tmp_path / "bad.jsonl", "{", "{")
+    assert finops("requests", "load", str(bad), "--no-build").code == 3, "it could be read"
+    assert finops("requests", "check", str(bad)).code == 3
+    damaged = tmp_path / "half.parquet"
+    damaged.write_bytes(b"PAR1")
+    ended = finops("requests", "check", str(damaged))
+    assert ended.code == 1
+    assert "No file could be read." in ended.stderr
+    assert finops("requests", "check", str(damaged), str(bad)).code == 3
+
+
+SAID = "Vq8TzW3mXc6LbN9vKd2JfH7sPg4YtR5u"
+PLANTED: list[dict[str, Any]] = [
+    *({name: SAID} for name in CONTENT_NAMES),
+    {"metadata": {"request": {"body": SAID}}},
+    {"action": {"messages": [{"role": "user", "content": SAID}]}},
+    {"user_intent": f"{SAID}, and so on: no label has more than 64 letters"},
+]
+"""Under likely names, in a field of another one, and twice in fields of the schema."""
+
+
+def test_message_content_is_nowhere_afterwards(
+    finops: Finops,
+    registered: None,
+    data: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    logs = tmp_path_factory.mktemp("logs")
+    search = Search({"content": SAID})
+    write(
+        logs / "a.jsonl",
+        GOOD,
+        *({**GOOD, "request_id": "bad", **fields} for fields in PLANTED),
+        {**GOOD, f"{SAID} as a name": 1},
+        {**GOOD, "user_intent": f"one line\n{SAID}"},
+        '{"request_id": "' + SAID + '", "prompt": "half a',
+    )
+    row = {**GOOD, "requested_at": datetime.fromisoformat(GOOD["requested_at"])}
+    for number, fields in enumerate(PLANTED):
+        rows = [{**row, "request_id": "bad", **fields}]
+        pq.write_table(pa.Table.from_pylist(rows), logs / f"{number:02}.parquet")
+
+    hold = Warehouse.writing
+    loaded: set[str] = set()
+
+    @contextmanager
+    def looking(warehouse: Warehouse, purpose: str) -> Iterator[None]:
+        """When dlt is about to load, its files are there; afterwards they are gone."""
+        search.folders(data / "tmp")
+        loaded.update(path.name.partition(".")[0] for path in data.rglob("tmp/**/*.parquet"))
+        with hold(warehouse, purpose):
+            yield
+
+    monkeypatch.setattr(Warehouse, "writing", looking)
+    ended = finops("requests", "load", str(logs), "--no-build", "--json")
+    assert ended.code == 3
+    said = json.loads(ended.stdout)
+    assert sum(file["new_count"] for file in said["files"]) == 1
+    assert sum(file["rejected_count"] for file in said["files"]) == len(PLANTED) + 3 + 2
+    assert sum(file["status"] == "failed" for file in said["files"]) == len(PLANTED) - 2
+    search.text("printed", ended.stdout + ended.stderr)
+    search.folders(tmp_path)
+    assert search.found == set()
+    places = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert places >= {"warehouse.duckdb", "dagster.yaml"}, "all that a load leaves was looked at"
+    assert loaded >= {"requests", "request_files"}

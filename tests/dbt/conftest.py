@@ -63,7 +63,8 @@ RAW = {
     "requests": "file_id line_number:count landed_at:time cost_date:date request_id"
     " requested_at:time openai_project_id api_key_id model system_fingerprint service_tier"
     " is_batch:bool input_tokens:count input_cached_tokens:count input_audio_tokens:count"
-    " output_tokens:count output_audio_tokens:count user_id action task_type user_intent"
+    " input_image_tokens:count input_cached_image_tokens:count output_tokens:count"
+    " output_audio_tokens:count output_image_tokens:count user_id action task_type user_intent"
     " content_hash _dlt_load_id",
     "teams": "team_id team_name parent_team_id owner_email budget_owner_email cost_center"
     " is_active:bool created_at:time deactivated_at:time",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -14,11 +13,12 @@ import pytest
 
 from finops_pipeline.simulator.gaps import Told
 from finops_pipeline.simulator.model import Charge, SimulatedOrganization, SimulatedProject
-from finops_pipeline.simulator.organization import Organization, finest_grouping, grouped
+from finops_pipeline.simulator.organization import Organization
 from finops_pipeline.simulator.requests import requests_of_day
 from finops_pipeline.simulator.restatement import Restatement
 from finops_pipeline.simulator.usage import ENDPOINTS, rows
 from tests.dbt.conftest import Marts, Warehouse, at
+from tests.request_bills import rows_billed, shares, tokens_billed, tokens_unexplained
 
 WHOLE, PART, KEYS = (date(2026, 3, day) for day in (2, 3, 4))
 """A day with all requests, one that lost every twentieth, and one that names keys alone."""
@@ -35,8 +35,6 @@ REPORTS = (
 MODELS = (*(f"+{report}" for report in REPORTS), "+dim_teams", "+dim_projects")
 TESTED = (*REPORTS, "fct_request_costs", "int_requests_*", "int_bills_claimed", "int_bills_logged")
 
-EIGHTEEN = Decimal("1e-18")
-FINE_TUNED = "ft:gpt-4o-mini-2024-07-18:acme:helpdesk:9xKq2mLr"
 PROJECTS = {
     "chat": (
         "gpt-4o-2024-08-06",
@@ -55,6 +53,7 @@ PROJECTS = {
         "flex | o4-mini-2025-04-16",
     ),
     "other": ("gpt-5-mini-2025-08-07",),
+    "drawn": ("gpt-image-1",),
 }
 COMPANY = SimulatedOrganization(
     id="org-1",
@@ -99,7 +98,7 @@ class Logged:
     def billed(self, day: date) -> list[dict[str, Any]]:
         return [
             {
-                "amount": row.amount.quantize(EIGHTEEN),
+                "amount": row.amount,
                 "project_id": row.project_id,
                 "api_key_id": row.api_key_id,
                 "line_item": row.line_item,
@@ -107,7 +106,7 @@ class Logged:
                 "quantity": row.quantity,
                 "quantity_unit": row.quantity_unit,
             }
-            for row in grouped(self.organization.rows(day), finest_grouping(day))
+            for row in rows_billed(self.organization, day)
         ]
 
 
@@ -115,8 +114,8 @@ def land(warehouse: Warehouse, lines: list[dict[str, Any]], name: str) -> None:
     load_id = warehouse.load()
     for number, line in enumerate(lines):
         requested_at = datetime.fromisoformat(line["requested_at"])
-        zeros = dict.fromkeys(("input_cached_tokens", "input_audio_tokens"), 0)
-        zeros["output_audio_tokens"] = 0
+        parts = ("input_cached_tokens", "input_audio_tokens", "output_audio_tokens")
+        zeros = dict.fromkeys(parts, 0)
         facts = {
             "file_id": name,
             "line_number": number,
@@ -160,44 +159,12 @@ def company(new_warehouse: Callable[[], Warehouse]) -> Logged:
     return company
 
 
-Sums = dict[tuple[Any, ...], Decimal]
-KINDS = {
-    "input": ("input", "cache_write"),
-    "cached_input": ("cached_input",),
-    "output": ("output",),
-}
-
-
-def by_kind(marts: Marts, day: date, where: str) -> Sums:
-    """What requests were billed by project, model and kind."""
-    return {
-        (project, model, kind): amount
-        for kind in KINDS
-        for project, model, amount in marts.query(
-            f"select openai_project_id, billed_model, sum({kind}_cost) from fct_request_costs"
-            f" where cost_date = '{day}' and {where} group by all"
-        )
-        if amount
-    }
-
-
-def billed_by_kind(marts: Marts, day: date) -> Sums:
-    """The bill by project, model and kind; tools, storage and fees are left out."""
-    sums: Sums = defaultdict(Decimal)
-    for project, model, kind, amount in marts.query(
-        "select openai_project_id, model, token_kind, sum(cost) from fct_costs where"
-        f" cost_date = '{day}' and api_version = 'costs_v1' and model is not null group by all"
-    ):
-        (name,) = (name for name, kinds in KINDS.items() if kind in kinds)
-        sums[project, model, name] += amount
-    return {key: amount for key, amount in sums.items() if amount}
-
-
 @pytest.mark.parametrize("day", [WHOLE, KEYS])
 def test_shares_are_the_bill_to_the_last_digit(company: Logged, day: date) -> None:
-    expected = billed_by_kind(company.marts, day)
+    expected = tokens_billed(company.organization, day)
     assert len(expected) > 20
-    assert by_kind(company.marts, day, "request_id is not null") == expected
+    of_requests = f"cost_date = '{day}' and request_id is not null"
+    assert shares(company.marts.query, of_requests) == expected
 
 
 @pytest.mark.parametrize("day", [WHOLE, KEYS])
@@ -220,19 +187,10 @@ def test_the_rest_is_what_has_no_request(company: Logged) -> None:
     tools = sum(row["amount"] for row in company.billed(WHOLE) if "," not in row["line_item"])
     assert sum(cost for _, _, cost, _ in rest) == tools != 0
     lost = [line for number, line in enumerate(company.requests[PART]) if number % 20 == 0]
-    # 0.25 / 0.025 / 2.00 USD a million
-    expected = sum(
-        (line["input_tokens"] - line.get("input_cached_tokens", 0)) * Decimal("0.00000025")
-        + line.get("input_cached_tokens", 0) * Decimal("0.000000025")
-        + line["output_tokens"] * Decimal("0.000002")
-        for line in lost
-        if line["model"] == "gpt-5-mini-2025-08-07"
-    )
-    assert expected > 0
-    assert company.marts.query(
-        f"select billed_cost from fct_request_costs where cost_date = '{PART}'"
-        " and request_id is null and openai_project_id = 'proj_other'"
-    ) == [(expected,)]
+    expected = tokens_unexplained(company.organization, PART, lost)
+    assert len(expected) > 20
+    of_nobody = f"cost_date = '{PART}' and request_id is null"
+    assert shares(company.marts.query, of_nobody) == expected
 
 
 def test_where_requests_were_lost_the_others_are_as_before(company: Logged) -> None:
@@ -242,7 +200,9 @@ def test_where_requests_were_lost_the_others_are_as_before(company: Logged) -> N
     )
     logged = sum(1 for number, _ in enumerate(company.requests[PART]) if number % 20)
     assert (wrong, count) == (0, logged)
-    assert by_kind(company.marts, PART, "true") == billed_by_kind(company.marts, PART)
+    assert shares(company.marts.query, f"cost_date = '{PART}'") == tokens_billed(
+        company.organization, PART
+    )
 
 
 def test_nothing_is_counted_before_the_first_log(company: Logged) -> None:
@@ -301,7 +261,8 @@ Before = dict[date, list[tuple[Any, ...]]]
 
 def test_a_restated_day_is_shared_anew(company: Logged, before: Before) -> None:
     marts = company.marts
-    assert by_kind(marts, WHOLE, "request_id is not null") == billed_by_kind(marts, WHOLE)
+    of_requests = f"cost_date = '{WHOLE}' and request_id is not null"
+    assert shares(marts.query, of_requests) == tokens_billed(company.organization, WHOLE)
     total = sum(row["amount"] for row in company.billed(WHOLE))
     assert marts.query(
         "select sum(billed_cost), list_sort(list(distinct reconciliation_status)),"

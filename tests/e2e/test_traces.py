@@ -6,6 +6,8 @@ import gzip
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -37,11 +39,15 @@ def planted(folder: Path, how: str) -> None:
                     "FROM range(3000) r(i)",
                     [piece],
                 )
+        case "parquet":
+            pq.write_table(
+                pa.table({"text": [f"xx{piece}{i}" for i in range(3000)]}), folder / "x.parquet"
+            )
         case "name":
             (folder / f"{piece}.lock").touch()
 
 
-@pytest.mark.parametrize("how", ["text", "gzip", "duckdb", "name"])
+@pytest.mark.parametrize("how", ["text", "gzip", "duckdb", "parquet", "name"])
 def test_what_is_planted_in_a_file_is_found(tmp_path: Path, how: str) -> None:
     search = Search({"key": KEY, "other": "sk-admin-Zz00000000000000000000000000000"})
     folder = tmp_path / "data" / "deep"

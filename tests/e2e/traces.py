@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 PIECE = 12
 """Letters of a secret that must not be seen together."""
 
 _BLOCK = 6
 """Any 12 letters hold one of the secret's blocks of six whole, so looking for these is enough."""
+
+_PARQUET = b"PAR1"
 
 
 def holds_piece(data: bytes, secret: str) -> bool:
@@ -53,7 +57,7 @@ class Search:
                 self.found.add((name, place))
 
     def folders(self, *folders: Path) -> None:
-        """Look at every file below, once; at compressed ones and at DuckDB's opened as well."""
+        """Look at every file below, once; at gzip's, Parquet and DuckDB's opened as well."""
         for folder in folders:
             for path in _files(folder):
                 for data in _contents(path):
@@ -79,6 +83,9 @@ def _contents(path: Path) -> Iterator[bytes]:
         yield gzip.decompress(data)
     if path.suffix == ".duckdb":
         yield from _rows(path)
+    # A file that is still being written has no end yet.
+    if data.startswith(_PARQUET) and data[len(_PARQUET) :].endswith(_PARQUET):
+        yield repr(pq.read_table(io.BytesIO(data)).to_pylist()).encode()
 
 
 def _rows(path: Path) -> Iterator[bytes]:

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 from finops_pipeline.ingestion import collect
-from finops_pipeline.ingestion.loading import create_raw_tables
+from finops_pipeline.ingestion.batches import Batch
+from finops_pipeline.ingestion.loading import Loader, create_raw_tables
 from finops_pipeline.ingestion.outcome import Progress
+from finops_pipeline.ingestion.tables import RAW_TABLES
 from finops_pipeline.openai_admin import AdminClient
 from finops_pipeline.simulator import Fault
 from finops_pipeline.warehouse import Warehouse
@@ -161,6 +164,43 @@ def test_nobody_to_collect_leaves_nothing_behind(company: SimulatedCompany) -> N
     assert set(collection.failed_teams) == {"research"}
     assert company.count("costs") == 0
     assert list((company.settings.data_dir / "tmp").iterdir()) == []
+
+
+def test_raw_tables_of_an_older_state_get_the_columns_that_they_lack(tmp_path: Path) -> None:
+    warehouse = Warehouse(tmp_path / "data", memory_limit="512MB")
+    warehouse.ensure_folder()
+    later = {
+        "requests": {"input_image_tokens", "input_cached_image_tokens", "output_image_tokens"},
+        "request_files": {"lines"},
+    }
+    older = {
+        name: pa.schema(field for field in schema if field.name not in later.get(name, ()))
+        for name, schema in RAW_TABLES.items()
+    }
+    entry = {"file_name": "a.jsonl", "run_id": "run", "landed_at": datetime(2026, 3, 1, tzinfo=UTC)}
+    counted = dict.fromkeys(
+        ("row_count", "new_count", "duplicate_count", "conflict_count", "rejected_count"), 0
+    )
+    landed = pa.Table.from_pylist(
+        [entry | counted | {"status": "ok"}], schema=older["request_files"]
+    )
+    with warehouse.scratch_folder() as folder:
+        Loader(warehouse, folder, tables=older).load([Batch((("request_files", landed),))])
+    create_raw_tables(warehouse)
+    create_raw_tables(warehouse)
+    with duckdb.connect(str(warehouse.path)) as connection:
+        columns = connection.execute(
+            "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = 'raw'"
+        ).fetchall()
+        (kept,) = connection.execute("SELECT file_name, lines FROM raw.request_files").fetchall()
+        ((loads,),) = connection.execute("SELECT count(*) FROM raw._dlt_loads").fetchall()
+    added = {(name, column) for name, names in later.items() for column in names}
+    assert {(name, column): kind for name, column, kind in columns if (name, column) in added} == {
+        each: "VARCHAR" if "lines" in each else "BIGINT" for each in added
+    }
+    assert kept == ("a.jsonl", None)
+    assert loads == 2
 
 
 def test_raw_tables_are_made_empty_and_once(tmp_path: Path) -> None:

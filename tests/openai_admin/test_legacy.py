@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from finops_pipeline.openai_admin import LegacyClient, OpenAIError, Pacer
 from finops_pipeline.openai_admin.legacy import CALLS_PER_MINUTE, SECONDS_BETWEEN_CALLS
@@ -17,6 +19,7 @@ from tests.openai_admin.conftest import FAST, NOW, Reply, ScriptedServer
 DAY = date(2026, 3, 2)
 SLOT = int(datetime(2026, 3, 2, 10, 5, tzinfo=UTC).timestamp())
 KEY = "sk-proj-T3stT3stT3st"
+SOME_SECONDS = st.sampled_from([0.0, 0.0, 0.3, 5.0, 11.0, 12.1, 12.3, 40.0, 100.0])
 
 
 class Clock:
@@ -191,6 +194,33 @@ def test_calls_keep_the_pace_and_the_first_waits_for_nothing(
     assert 48 < clock.now - began < 50
     client.usage(DAY)
     assert 60 < clock.now - began < 62, "the sixth call comes after a minute"
+
+
+@settings(max_examples=100, derandomize=True, deadline=None)
+@given(
+    st.lists(st.tuples(SOME_SECONDS, SOME_SECONDS), min_size=20, max_size=40),
+    st.dictionaries(st.integers(0, 39), st.sampled_from([-7200.0, -30.0, -5.0])),
+)
+def test_no_minute_has_more_calls_than_openai_takes(
+    moments: list[tuple[float, float]], put_back: dict[int, float]
+) -> None:
+    """However long calls take and sleeps last, and when the clock is put back."""
+    real = offset = too_long = 0.0
+    began: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        nonlocal real
+        real += seconds + too_long
+
+    pacer = Pacer(clock=lambda: real + offset, sleep=sleep)
+    for number, (took, oversleeps) in enumerate(moments):
+        too_long = oversleeps
+        offset += put_back.get(number, 0.0)
+        pacer.wait()
+        began.append(real)
+        real += took
+    minutes = zip(began, began[CALLS_PER_MINUTE:], strict=False)
+    assert all(sixth - first >= 60.0 for first, sixth in minutes)
 
 
 def test_a_call_that_came_late_owes_nothing(clock: Clock) -> None:

@@ -69,7 +69,7 @@ def test_a_day_that_no_team_tells_is_not_materialized(
     result = collect(launcher, "research")
     assert not result.success
     assert result.get_asset_materialization_events() == []
-    assert "2 of 2 days of legacy usage were read for no team" in reason(result)
+    assert "2 of 2 days of raw/legacy_usage were read for no team" in reason(result)
     assert "project 'research-agents' on 2026-02-20" in reason(result)
 
 

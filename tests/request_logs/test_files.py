@@ -142,10 +142,41 @@ def test_parquet_is_held_to_the_same_schema(tmp_path: Path) -> None:
     assert {reason for _, reason in contents(path)[1]} == {
         "requested_at must be a time with its zone, as 2026-03-01T09:30:00Z"
     }
-    pq.write_table(table(action=b"answer"), path)  # as some writers mark no text
-    assert contents(path) == (["req_1", "req_1"], [], None)
-    pq.write_table(table(action=b"\xff"), path)
-    assert contents(path)[0] == []
+
+
+TEXTS = (
+    pa.large_string(),
+    pa.string_view(),
+    pa.dictionary(pa.int32(), pa.string()),
+    pa.binary(),
+    pa.binary(6),
+    pa.large_binary(),
+    pa.binary_view(),
+    pa.dictionary(pa.int32(), pa.binary()),
+)
+"""What writers keep texts in; some mark none as such."""
+
+
+@pytest.mark.parametrize("kind", TEXTS, ids=str)
+def test_a_parquet_text_is_one_whatever_holds_it(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "a.parquet"
+    action = pa.array([b"answer", None], pa.binary(6) if kind == pa.binary(6) else pa.binary())
+    pq.write_table(table().append_column("action", action.cast(kind)), path)
+    with opened(path, "a") as log:
+        (part,) = log.parsed()
+    assert part.rejections == []
+    assert part.requests.column("action").to_pylist() == ["answer", None]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TEXTS if "binary" in str(kind)], ids=str)
+def test_parquet_bytes_that_are_no_text_are_refused(tmp_path: Path, kind: pa.DataType) -> None:
+    path = tmp_path / "a.parquet"
+    action = pa.array([b"\xffABCDE"] * 2, pa.binary(6) if kind == pa.binary(6) else pa.binary())
+    pq.write_table(table().append_column("action", action.cast(kind)), path)
+    ids, _, error = contents(path)
+    assert ids == []
+    assert error is not None
+    assert "ABCDE" not in error
 
 
 def test_a_parquet_time_beyond_pythons_years_is_a_bad_line_alone(tmp_path: Path) -> None:

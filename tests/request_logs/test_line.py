@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from finops_pipeline.request_logs.line import CONTENT_FIELDS, FIELDS
 from finops_pipeline.request_logs.lines import LONGEST_LINE, Lines, LongLine
-from finops_pipeline.request_logs.parsing import Parsed, parsed
+from finops_pipeline.request_logs.parsing import SHOWN_LINES, Parsed, parsed
 
 GOOD: dict[str, Any] = {
     "request_id": "req_1",
@@ -52,8 +52,11 @@ def test_a_line_becomes_typed_columns() -> None:
         is_batch=False,
         input_cached_tokens=20,
         input_audio_tokens=0,
+        input_image_tokens=70,
+        input_cached_image_tokens=10,
         output_tokens=30,
         output_audio_tokens=5,
+        output_image_tokens=25,
         user_id="user-1",
         action="réponse",
         task_type="support",
@@ -74,15 +77,19 @@ def test_a_line_becomes_typed_columns() -> None:
         "input_tokens": 120,
         "input_cached_tokens": 20,
         "input_audio_tokens": 0,
+        "input_image_tokens": 70,
+        "input_cached_image_tokens": 10,
         "output_tokens": 30,
         "output_audio_tokens": 5,
+        "output_image_tokens": 25,
         "user_id": "user-1",
         "action": "réponse",
         "task_type": "support",
         "user_intent": "refund an order",
     }
     assert second["service_tier"] is None
-    assert second["output_tokens"] == second["input_cached_tokens"] == 0
+    zeros = ("output_tokens", "input_cached_tokens", "input_image_tokens", "output_image_tokens")
+    assert [second[name] for name in zeros] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -130,7 +137,20 @@ def test_a_line_becomes_typed_columns() -> None:
         (line(input_tokens=True), "input_tokens must be a whole number from 0 to 1000000000"),
         (line(input_cached_tokens=121), "input_cached_tokens must not exceed input_tokens"),
         (line(input_audio_tokens=121), "input_audio_tokens must not exceed input_tokens"),
+        (line(input_image_tokens=121), "input_image_tokens must not exceed input_tokens"),
+        (
+            line(input_image_tokens=9, input_cached_tokens=8, input_cached_image_tokens=9),
+            "input_cached_image_tokens must not exceed input_cached_tokens",
+        ),
+        (
+            line(input_image_tokens=8, input_cached_tokens=9, input_cached_image_tokens=9),
+            "input_cached_image_tokens must not exceed input_image_tokens",
+        ),
         (line(output_audio_tokens=1), "output_audio_tokens must not exceed output_tokens"),
+        (
+            line(output_tokens=4, output_image_tokens=5),
+            "output_image_tokens must not exceed output_tokens",
+        ),
         (
             line(requested_at="2026-03-01T09:30:00"),
             "requested_at must be a time with its zone, as 2026-03-01T09:30:00Z",
@@ -177,6 +197,13 @@ def test_a_line_that_is_too_long_is_refused_unread() -> None:
     assert [(one.line_number, one.line_hash, one.reason) for one in found.rejections] == [
         (7, "00ff", f"is longer than {LONGEST_LINE} bytes")
     ]
+
+
+def test_of_many_bad_lines_the_first_are_kept_and_all_are_counted() -> None:
+    found = read(line(), *[b"{"] * 5_000, line())
+    assert found.requests.num_rows == 2
+    assert found.rejected == 5_000
+    assert [one.line_number for one in found.rejections] == list(range(2, SHOWN_LINES + 2))
 
 
 def test_a_last_line_without_a_newline_counts_if_it_is_whole() -> None:

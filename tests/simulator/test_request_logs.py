@@ -22,8 +22,11 @@ MEASURES = (
     "input_tokens",
     "input_cached_tokens",
     "input_audio_tokens",
+    "input_image_tokens",
+    "input_cached_image_tokens",
     "output_tokens",
     "output_audio_tokens",
+    "output_image_tokens",
 )
 
 

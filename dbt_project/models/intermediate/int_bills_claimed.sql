@@ -31,13 +31,12 @@ lines as (
         costs.currency,
         costs.context = 'long_context' as is_long_context,
         {{ in_parts('costs.cost') }} as cost_parts,
-        -- What a request does not tell apart: input that is written to the cache, images, and sound
-        -- from the cache.
+        -- What a request does not tell apart: input written to the cache, and sound from it.
         case costs.token_kind when 'cache_write' then 'input' else costs.token_kind end
             as claimed_kind,
         case
-            when costs.modality = 'audio' and costs.token_kind in ('input', 'output') then 'audio'
-            else 'text'
+            when costs.modality = 'audio' and costs.token_kind = 'cached_input' then 'text'
+            else coalesce(costs.modality, 'text')
         end as claimed_modality,
         case
             when costs.surface in ('batch', 'flex', 'priority') then costs.surface
@@ -69,7 +68,8 @@ lines as (
 ),
 
 -- A request may leave open its key, its tier, its context, or the date of its model: then it
--- claims every line that it may be in.
+-- claims every line that it may be in. Likewise images, where text and images are billed in one
+-- line, and text, where the application does not tell images apart and only they are billed.
 matched as (
     select
         claims.claim_number,
@@ -77,7 +77,7 @@ matched as (
         lines.cost_id,
         lines.cost_parts,
         lines.tokens as billed_tokens,
-        lines.model = claims.billed_model as is_same_model
+        (lines.model = claims.billed_model, claims.modality = lines.claimed_modality) as closeness
     from claims
     inner join lines
         on
@@ -85,7 +85,7 @@ matched as (
             and claims.organization_id = lines.organization_id
             and claims.openai_project_id = lines.openai_project_id
             and claims.token_kind = lines.claimed_kind
-            and claims.modality = lines.claimed_modality
+            and (claims.modality = 'audio') = (lines.claimed_modality = 'audio')
             and claims.billed_model in (lines.model, lines.undated_model)
     where
         lines.is_claimable
@@ -93,7 +93,7 @@ matched as (
         and coalesce(claims.tier = lines.tier, true)
         and coalesce(claims.is_batch or lines.tier != 'batch', true)
         and coalesce(claims.is_long_context = coalesce(lines.is_long_context, false), true)
-    qualify is_same_model = bool_or(is_same_model) over (partition by claims.claim_number)
+    qualify closeness = max(closeness) over (partition by claims.claim_number)
 ),
 
 counted as (

@@ -4,16 +4,12 @@ with contents as (
     select * from {{ ref('int_legacy_readings_compared') }}
 ),
 
-scopes as (
-    select * from {{ ref('int_key_scopes_seen') }}
+project_organizations as (
+    select * from {{ ref('int_openai_projects_placed') }}
 ),
 
-organizations as (
-    select * from {{ ref('int_organizations_resolved') }}
-),
-
-keys as (
-    select * from {{ ref('stg_registry__keys') }}
+team_organizations as (
+    select * from {{ ref('int_teams_placed') }}
 ),
 
 usage_sightings as (
@@ -43,29 +39,6 @@ newest as (
         row_number() over (
             partition by openai_project_id, cost_date order by newest_ok_at desc, collection_id desc
         ) = 1
-),
-
-project_organizations as (
-    select
-        scopes.openai_project_id,
-        arg_max(
-            organizations.organization_id, (scopes.last_seen_at, organizations.organization_id)
-        ) as organization_id
-    from scopes
-    inner join organizations on scopes.key_fingerprint = organizations.key_fingerprint
-    where scopes.openai_project_id is not null
-    group by scopes.openai_project_id
-),
-
-team_organizations as (
-    select
-        keys.team_id,
-        arg_max(organizations.organization_id, (keys.is_active, keys.created_at, keys.key_id))
-            as organization_id
-    from keys
-    inner join organizations on keys.key_fingerprint = organizations.key_fingerprint
-    where keys.key_type = 'admin'
-    group by keys.team_id
 ),
 
 placed as (

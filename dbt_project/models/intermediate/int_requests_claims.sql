@@ -21,11 +21,18 @@ claims as (
             when measure like 'input%' then 'input'
             else 'output'
         end as token_kind,
-        case when measure like '%audio' then 'audio' else 'text' end as modality
+        string_split(measure, '_')[-1] as modality
     from grouped
     unpivot (
         tokens for measure in (
-            input_text, cached_input_text, output_text, input_audio, output_audio
+            input_text,
+            cached_input_text,
+            output_text,
+            input_audio,
+            output_audio,
+            input_image,
+            cached_input_image,
+            output_image
         )
     )
     where tokens > 0

@@ -33,7 +33,10 @@ alike as (
         sum(requests.cached_input_text) as cached_input_text,
         sum(requests.output_text) as output_text,
         sum(requests.input_audio) as input_audio,
-        sum(requests.output_audio) as output_audio
+        sum(requests.output_audio) as output_audio,
+        sum(requests.input_image) as input_image,
+        sum(requests.cached_input_image) as cached_input_image,
+        sum(requests.output_image) as output_image
     from changed
     inner join requests on changed.cost_date = requests.cost_date
     group by all

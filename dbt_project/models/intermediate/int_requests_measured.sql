@@ -40,12 +40,21 @@ select
     requests.input_tokens > long_contexts.long_context_from as is_long_context,
     -- Every token is in one measure, as in fct_usage.
     greatest(
-        requests.input_tokens - requests.input_cached_tokens - requests.input_audio_tokens, 0
+        requests.input_tokens
+        - requests.input_cached_tokens
+        - requests.input_audio_tokens
+        - (requests.input_image_tokens - requests.input_cached_image_tokens),
+        0
     ) as input_text,
-    requests.input_cached_tokens as cached_input_text,
-    greatest(requests.output_tokens - requests.output_audio_tokens, 0) as output_text,
+    requests.input_cached_tokens - requests.input_cached_image_tokens as cached_input_text,
+    greatest(
+        requests.output_tokens - requests.output_audio_tokens - requests.output_image_tokens, 0
+    ) as output_text,
     requests.input_audio_tokens as input_audio,
-    requests.output_audio_tokens as output_audio
+    requests.output_audio_tokens as output_audio,
+    requests.input_image_tokens - requests.input_cached_image_tokens as input_image,
+    requests.input_cached_image_tokens as cached_input_image,
+    requests.output_image_tokens as output_image
 from requests
 left join repeated
     on

@@ -12,16 +12,12 @@ usage as (
     select * from {{ ref('fct_usage') }}
 ),
 
-scopes as (
-    select * from {{ ref('int_key_scopes_seen') }}
+project_organizations as (
+    select * from {{ ref('int_openai_projects_placed') }}
 ),
 
-organizations as (
-    select * from {{ ref('int_organizations_resolved') }}
-),
-
-keys as (
-    select * from {{ ref('stg_registry__keys') }}
+team_organizations as (
+    select * from {{ ref('int_teams_placed') }}
 ),
 
 project_ownership as (
@@ -71,32 +67,6 @@ key_projects as (
         min(openai_project_id) as openai_project_id
     from keys_seen
     group by api_key_id
-),
-
--- A project is of one organization for ever. What was read of it counts before a listing.
-project_organizations as (
-    select
-        scopes.openai_project_id,
-        arg_min(
-            organizations.organization_id, (scopes.is_listing, organizations.organization_id)
-        ) as organization_id
-    from scopes
-    inner join organizations on scopes.key_fingerprint = organizations.key_fingerprint
-    where scopes.openai_project_id is not null
-    group by scopes.openai_project_id
-),
-
-team_organizations as (
-    select
-        keys.team_id,
-        arg_max(
-            organizations.organization_id,
-            (keys.is_active, keys.created_at, organizations.organization_id)
-        ) as organization_id
-    from keys
-    inner join organizations on keys.key_fingerprint = organizations.key_fingerprint
-    where keys.key_type = 'admin'
-    group by keys.team_id
 )
 
 select

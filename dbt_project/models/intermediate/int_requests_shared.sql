@@ -7,7 +7,10 @@ with requests as (
         cached_input_text,
         output_text,
         input_audio,
-        output_audio
+        output_audio,
+        input_image,
+        cached_input_image,
+        output_image
     from {{ ref('int_requests_told') }}
 ),
 
@@ -35,7 +38,14 @@ measured as (
     from requests
     unpivot (
         tokens for measure in (
-            input_text, cached_input_text, output_text, input_audio, output_audio
+            input_text,
+            cached_input_text,
+            output_text,
+            input_audio,
+            output_audio,
+            input_image,
+            cached_input_image,
+            output_image
         )
     )
     where tokens > 0
