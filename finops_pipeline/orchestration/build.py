@@ -17,6 +17,7 @@ from finops_pipeline.orchestration.marts import (
     build_models_asset,
     build_published_asset,
     registry_asset,
+    view_assets,
 )
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.prices import build_price_checks, prices_asset
@@ -46,6 +47,7 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
             build_requests_asset(pipeline),
             registry_asset(),
             prices_asset(),
+            *view_assets(pipeline),
             models,
             build_published_asset(pipeline, models),
         ],

@@ -1,6 +1,6 @@
 """The dbt models as assets, their tests as checks, and the published file."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
     DbtProject,
+    build_dbt_asset_specs,
     dbt_assets,
 )
 
@@ -30,7 +31,7 @@ from finops_pipeline.orchestration.instance import enter_run
 from finops_pipeline.orchestration.jobs import BUILT_AT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
-from finops_pipeline.warehouse.dbt import STEP_TESTS, NodeResult, read_manifest
+from finops_pipeline.warehouse.dbt import STEP_TESTS, VIEWS, NodeResult, read_manifest
 from finops_pipeline.warehouse.warehouse import Warehouse
 
 _REGISTRY_TABLES = (
@@ -132,14 +133,27 @@ def registry_asset() -> dg.AssetSpec:
     )
 
 
+def view_assets(pipeline: Pipeline) -> Sequence[dg.AssetSpec]:
+    """The dbt models that are views: part of the lineage, with nothing to materialize."""
+    return build_dbt_asset_specs(
+        manifest=read_manifest(pipeline.dbt.manifest()),
+        select=VIEWS,
+        dagster_dbt_translator=Translator(),
+    )
+
+
 def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """All dbt models, built and tested in a working copy of the published file."""
+    """The dbt models that hold rows, built and tested in a working copy of the published file."""
     manifest = read_manifest(pipeline.dbt.manifest())
     tests = _test_configs(manifest)
     translator = Translator()
 
     @dbt_assets(
-        manifest=manifest, name="models", exclude=STEP_TESTS, dagster_dbt_translator=translator
+        manifest=manifest,
+        name="models",
+        select=_stored(manifest),
+        exclude=STEP_TESTS,
+        dagster_dbt_translator=translator,
     )
     def models(context: dg.AssetExecutionContext) -> Iterator[Any]:
         enter_run(context.instance, context.run.run_id)
@@ -186,6 +200,19 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
             raise dg.Failure(_explained(failures), allow_retries=False)
 
     return models
+
+
+def _stored(manifest: Mapping[str, Any]) -> str:
+    """dbt's selection of the models that hold rows, and of the tests that look at any of them.
+
+    By what they are: leaving views out would leave out every test that looks at one as well.
+    """
+    kinds = {
+        node["config"]["materialized"]
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model"
+    }
+    return " ".join(f"config.materialized:{kind}" for kind in sorted(kinds - {"view"}))
 
 
 def _dbt_names(context: dg.AssetExecutionContext) -> list[str]:

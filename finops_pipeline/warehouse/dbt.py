@@ -16,6 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 import yaml
 
 from finops_pipeline.errors import FinopsError
@@ -28,15 +29,17 @@ if TYPE_CHECKING:
 PROJECT_DIR = Path(__file__).parents[2] / "dbt_project"
 PROFILE = "finops"
 STEP_TESTS = " ".join(
-    f"fqn:*.{layer}.*,test_name:{kind}"
-    for layer in ("staging", "intermediate")
+    f"fqn:*.{folder}.*,test_name:{kind}"
+    for folder in ("staging", "intermediate", "reports")
     for kind in ("accepted_values", "not_null", "primary_key", "unique", "unique_combination")
 )
-"""dbt's selection of the tests that say what the rows of a step between raw and marts are.
+"""dbt's selection of the tests that say what the rows of a step or of a report are.
 
 They can fail when SQL changes, and then a build of all begins anew and runs them. What a day's data
-could break is tested on the marts, every time.
+could break is tested on dimensions and facts, every time.
 """
+VIEWS = "config.materialized:view,resource_type:model"
+"""dbt's selection of the views. They hold nothing, and are made once by a state of the project."""
 _THREADS = 4
 
 
@@ -106,24 +109,29 @@ class Dbt:
         """Build and test models in the working copy, all of them unless ``select`` names some.
 
         Facts follow what changed since the published file, and tests read that. A build of all
-        begins with an empty file instead, and so makes and tests everything (also
-        :data:`STEP_TESTS`), where another state of the project made the published file, or one
-        has grown for a week.
+        begins with an empty file instead, and so makes and tests everything (:data:`VIEWS` and
+        :data:`STEP_TESTS` too), where another state of the project made the published file, or
+        one has grown for a week.
 
         Only while writing. Nodes that fail are in the result, not raised.
 
         Raises:
             FinopsError: dbt could not run at all.
         """
-        arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
         state = _project_state()
         anew = not select and publishing.begin_anew_if_due(
             self._warehouse.marts_path, state=state, now=datetime.now(UTC)
         )
+        with_views = anew or self._views_made_by() != state
+        arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
+        # Without this, no test that reads a view would be run where views are left out.
+        arguments += ["--indirect-selection", "eager" if select else "empty"]
         if select:
-            arguments += ["--select", *select]
+            arguments += ["--select", *select, *([VIEWS] if with_views else [])]
         if not anew:
-            arguments += ["--exclude", *STEP_TESTS.split()]
+            arguments += ["--exclude", *STEP_TESTS.split(), *([] if with_views else [VIEWS])]
+        if with_views:
+            self._note_views_made_by(None)
 
         def callback(event: Any) -> None:
             if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
@@ -131,6 +139,12 @@ class Dbt:
 
         parsed = self._parsed[1] if self._parsed and self._parsed[0] == state else None
         results = self._invoke(arguments, target=self._target, parsed=parsed, callback=callback)
+        if with_views and all(
+            result.status == "success"
+            for result in results
+            if result.node.config.materialized == "view"
+        ):
+            self._note_views_made_by(state)
         return [
             NodeResult(
                 name=result.node.name,
@@ -142,6 +156,23 @@ class Dbt:
             )
             for result in results
         ]
+
+    def _views_made_by(self) -> str | None:
+        """The state of the project whose views are in the warehouse, if all of them are."""
+        with self._warehouse.connect() as connection:
+            try:
+                made = connection.execute("SELECT project_state FROM internal.views").fetchone()
+            except duckdb.CatalogException:
+                return None
+        return made[0] if made else None
+
+    def _note_views_made_by(self, state: str | None) -> None:
+        with self._warehouse.connect() as connection:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS internal")
+            connection.execute(
+                "CREATE OR REPLACE TABLE internal.views AS SELECT $state::VARCHAR AS project_state",
+                {"state": state},
+            )
 
     def _invoke(
         self,

@@ -163,23 +163,37 @@ def test_chosen_models_alone(warehouse: Warehouse, project: Path) -> None:
     assert [result.name for result in results] == ["other"]
 
 
-def test_steps_are_tested_by_a_build_that_begins_anew(warehouse: Warehouse, project: Path) -> None:
+def test_views_are_made_and_steps_tested_by_a_build_that_begins_anew(
+    warehouse: Warehouse, project: Path
+) -> None:
     folder = project / "models" / "staging"
     folder.mkdir()
-    (folder / "stg_step.sql").write_text("select 1 as x")
+    step = folder / "stg_step.sql"
+    step.write_text("{{ config(materialized='view', database='warehouse') }} select 1 as x")
+    (project / "tests").mkdir()
+    (project / "tests" / "always.sql").write_text("select * from {{ ref('stg_step') }} where x = 3")
     columns = "[{name: x, data_tests: [not_null]}]"
     (folder / "stg.yml").write_text(f"models: [{{name: stg_step, columns: {columns}}}]")
+    every_time = {"figures", "not_null_figures_cost", "always"}
 
-    def tested() -> set[str]:
-        return {result.name for result in Dbt(warehouse).build() if result.kind == "test"}
+    def built(*select: str) -> dict[str, str]:
+        return {result.name: result.status for result in Dbt(warehouse).build(select)}
 
     with warehouse.writing("building marts"):
         costs(warehouse, "1")
         publishing.start_building(warehouse.marts_path)
-        assert tested() == {"not_null_figures_cost", "not_null_stg_step_x"}
-        assert tested() == {"not_null_figures_cost"}
-        (folder / "stg_step.sql").write_text("select 2 as x")
-        assert tested() == {"not_null_figures_cost", "not_null_stg_step_x"}
+        assert built().keys() == every_time | {"stg_step", "not_null_stg_step_x"}
+        assert built().keys() == every_time
+        step.write_text(step.read_text().replace("1 as x", "2 as x"))
+        assert built("figures").keys() == {"figures", "not_null_figures_cost", "stg_step", "always"}
+        assert built("figures").keys() == {"figures", "not_null_figures_cost"}
+        assert built().keys() == every_time | {"stg_step", "not_null_stg_step_x"}
+
+        # Views of a build that broke off may be of its state or of the one before.
+        step.write_text(step.read_text().replace("2 as x", "no_column as x"))
+        assert built()["stg_step"] == "error"
+        step.write_text(step.read_text().replace("no_column as x", "2 as x"))
+        assert "stg_step" in built("figures")
 
 
 def test_dbt_that_cannot_run_is_told(warehouse: Warehouse, project: Path) -> None:
