@@ -6,7 +6,7 @@ import argparse
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks import collect, requests, scale
+from benchmarks import collect, one_day, requests, scale
 from benchmarks.machine import description
 from benchmarks.runs import runner
 
@@ -21,10 +21,12 @@ def main() -> None:
         collected = collect.report(run)
     landed = requests.report()
     scaled = scale.report()
+    day = one_day.report()
     text = (
         f"# Results\n\nMeasured on {datetime.now(UTC):%Y-%m-%d}: {description()}.\n\n"
         f"## Collecting costs\n\n{collected}\n\n"
-        f"## Landing request logs\n\n{landed}\n\n## The whole way\n\n{scaled}\n"
+        f"## Request logs\n\n{landed}\n\n## The whole way\n\n{scaled}\n\n"
+        f"## One day\n\n{day}\n"
     )
     print(text)
     if options.save:

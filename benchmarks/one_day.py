@@ -46,10 +46,10 @@ def report(rounds: int = ROUNDS) -> str:
     measured: list[dict[str, float]] = []
     with SimulatedServer(scenario) as server, site(scenario, server.base_url) as place:
         first = LAST - timedelta(days=rounds)
-        place.run("--from", str(first - HISTORY), "--to", str(first))
+        place.run("run", "--from", str(first - HISTORY), "--to", str(first))
         for number in range(1, rounds + 1):
             day = str(first + timedelta(days=number))
-            measured.append(parts(place, place.run("--from", day, "--to", day)))
+            measured.append(parts(place, place.run("run", "--from", day, "--to", day)))
     rows = [[name, f"{median(run[name] for run in measured):.1f} s"] for name in measured[0]]
     return (
         f"`finops run` of one new day, three teams at all endpoints, {HISTORY.days} days of "

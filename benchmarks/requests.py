@@ -1,4 +1,4 @@
-"""Landing request logs: a file of a million lines, beside DuckDB reading the same file alone.
+"""Request logs: a million lines landed, beside DuckDB reading the same file, and shared out.
 
 ``python -m benchmarks.requests [--rows 1000000] [--repeat 3]``
 """
@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from statistics import median
 
@@ -22,14 +22,21 @@ import msgspec
 
 from benchmarks.contenders.task import Result
 from benchmarks.runs import pair_ratio, speed
+from benchmarks.site import site
 from benchmarks.tables import megabytes, table
 from finops_pipeline.ingestion.request_files import land_request_files
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import ExplicitSettings
+from finops_pipeline.simulator import Scenario, SimulatedServer
+from finops_pipeline.simulator.requests import write_request_logs
 from finops_pipeline.warehouse import Warehouse
 
 FEW_OF = 10
 """Memory is looked at with all lines and with a tenth of them."""
+
+FIRST, LAST = date(2026, 3, 1), date(2026, 3, 31)
+TOKENS_PER_REQUEST = 6_250
+COMPANY_MONTH = "every request behind a month of the demonstration's company, about a million"
 
 USERS = 3_000
 NAMES = {"ours": "this pipeline", "duckdb": "DuckDB: CREATE TABLE FROM read_json"}
@@ -77,8 +84,47 @@ def report(rows: int = 1_000_000, repeat: int = 3) -> str:
                 ["", f"{rows // FEW_OF:,} lines", f"{rows:,} lines", "all/tenth"],
                 [[NAMES["ours"], *map(megabytes, peaks), f"{peaks[1] / peaks[0]:.2f}"]],
             ),
+            "### From the file to the bill",
+            f"`finops requests load` of one file: {COMPANY_MONTH}.",
+            allocation(),
         ]
     )
+
+
+def allocation() -> str:
+    """A month's requests of a company whose costs were collected, landed and shared out."""
+    scenario = Scenario.demo(start=FIRST, now=datetime(2026, 4, 8, 9, tzinfo=UTC))
+    with SimulatedServer(scenario) as server, site(scenario, server.base_url) as place:
+        place.run("run", "--from", str(FIRST), "--to", str(LAST))
+        folder = place.settings.data_dir.parent
+        parts = write_request_logs(
+            scenario, folder / "logs", FIRST, LAST, tokens_per_request=TOKENS_PER_REQUEST
+        )
+        file = folder / "month.jsonl"
+        with file.open("wb") as log:
+            for part in parts:
+                log.write(part.read_bytes())
+                part.unlink()
+        run = place.run("requests", "load", str(file))
+        with duckdb.connect(str(place.settings.marts_path), read_only=True) as connection:
+            found = connection.execute(
+                "SELECT count(*), count(*) FILTER (reconciliation_status = 'matched') "
+                "FROM fct_request_costs WHERE request_id IS NOT NULL"
+            ).fetchone()
+        assert found is not None
+        return table(
+            ["", "measured"],
+            [
+                ["whole", f"{run.seconds:.1f} s"],
+                *([f"  {name.lower()}", f"{took:.1f} s"] for name, took in run.phases.items()),
+                ["requests", f"{found[0]:,}"],
+                ["of them matched with the bill", f"{found[1]:,}"],
+                ["requests a second", f"{found[0] / run.seconds:,.0f}"],
+                ["peak memory of all processes", megabytes(run.peak_bytes)],
+                ["file", megabytes(file.stat().st_size)],
+                ["published marts", megabytes(place.settings.marts_path.stat().st_size)],
+            ],
+        )
 
 
 def speeds(results: dict[str, list[Result]]) -> str:

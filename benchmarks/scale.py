@@ -64,7 +64,7 @@ def backfill(company: Company, control: Control, newest: date, days: int) -> str
         rows = [
             ["whole", f"{run.seconds:.1f} s"],
             *([f"  {name.lower()}", f"{seconds:.1f} s"] for name, seconds in run.phases.items()),
-            ["rows landed", f"{run.rows:,}"],
+            ["rows landed", f"{run.told['rows_landed']:,}"],
             ["peak memory of all processes", megabytes(run.peak_bytes)],
             ["calls of costs a team", f"{len(calls) / TEAMS:.2f}"],
             ["warehouse", _size(place.settings.warehouse_path)],
@@ -92,7 +92,15 @@ def daily_runs(company: Company, control: Control, newest: date, long: int) -> s
         for number in range(1, ROUNDS + 1):
             day = newest + timedelta(days=number)
             control.set_clock(_morning(day))
-            window = ("--only", "costs", "--from", str(day - timedelta(days=7)), "--to", str(day))
+            window = (
+                "run",
+                "--only",
+                "costs",
+                "--from",
+                str(day - timedelta(days=7)),
+                "--to",
+                str(day),
+            )
             for days in histories if number % 2 else reversed(list(histories)):
                 runs[days].append(histories[days].run(*window))
     short, whole = (median(run.seconds for run in runs[days]) for days in histories)

@@ -1,4 +1,4 @@
-"""A data directory of its own, and `finops run` on it."""
+"""A data directory of its own, and commands on it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -25,19 +26,19 @@ FINOPS = Path(sys.executable).with_name("finops")
 
 @dataclass(frozen=True)
 class Run:
-    """One `finops run`.
+    """One `finops` command.
 
     Attributes:
         seconds: From the start of the process to its end.
         phases: Seconds of each phase, by its name.
         peak_bytes: Most resident memory of the process and its children together.
-        rows: Rows landed.
+        told: What it printed, as it does with `--json`.
     """
 
     seconds: float
     phases: dict[str, float]
     peak_bytes: int
-    rows: int
+    told: Any
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Site:
     settings: Settings
 
     def run(self, *arguments: str) -> Run:
-        """A run in a process of its own.
+        """A command in a process of its own.
 
         Raises:
             RuntimeError: it failed; with what it wrote last.
@@ -68,7 +69,7 @@ class Site:
         with (
             errors.open("wb") as stderr,
             subprocess.Popen(
-                [FINOPS, "run", "--json", *arguments],
+                [FINOPS, *arguments, "--json"],
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=environment,
@@ -84,13 +85,13 @@ class Site:
             output = process.stdout.read()
         said = errors.read_text()
         if process.returncode:
-            raise RuntimeError(f"finops run failed:\n{said[-2000:]}")
+            raise RuntimeError(f"finops {arguments[0]} failed:\n{said[-2000:]}")
         phases = re.findall(r"^(\w+).*: (\d+\.\d) s$", said, re.MULTILINE)
         return Run(
             seconds=seconds,
             phases={name: float(took) for name, took in phases},
             peak_bytes=peak,
-            rows=json.loads(output)["rows_landed"],
+            told=json.loads(output),
         )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import cache
@@ -30,11 +30,17 @@ IMPATIENT = RetryPolicy(attempts=4, total=5.0, first_wait=0.01, max_wait=0.05, j
 
 @dataclass
 class Workplace:
-    """Settings, simulated company and pipeline that belong together."""
+    """Settings, simulated company and pipeline that belong together.
+
+    Attributes:
+        closing: To be entered by whoever makes a workplace.
+    """
 
     settings: Settings
     server: SimulatedServer
     pipeline: Pipeline
+    closing: ExitStack = field(default_factory=ExitStack)
+    _runner: tuple[Pipeline, Runner] | None = None
 
     def register(self, scenario: Scenario | None = None) -> None:
         """Register teams, keys and projects as the scenario suggests."""
@@ -50,19 +56,22 @@ class Workplace:
                     openai_project_id=project.openai_project_id,
                 )
 
-    @contextmanager
-    def runner(self) -> Iterator[Runner]:
-        """Runs the Dagster jobs in this process, on a throw-away instance."""
-        with dg.DagsterInstance.ephemeral() as instance:
-            yield Runner(self.pipeline, instance)
+    @property
+    def runner(self) -> Runner:
+        """Runs the Dagster jobs in this process, on an instance that is nowhere written down.
+
+        The same one until the pipeline is replaced: definitions take a second to put together.
+        """
+        if self._runner is None or self._runner[0] is not self.pipeline:
+            instance = self.closing.enter_context(dg.DagsterInstance.ephemeral())
+            self._runner = self.pipeline, Runner(self.pipeline, instance)
+        return self._runner[1]
 
     def collect(self, start: date, end: date, teams: Sequence[str] = ()) -> Collection:
-        with self.runner() as runner:
-            return runner.collect(DateRange(start, end), teams)
+        return self.runner.collect(DateRange(start, end), teams)
 
     def build(self) -> None:
-        with self.runner() as runner:
-            runner.build()
+        self.runner.build()
 
     def marts(self, sql: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Rows from the published marts."""
@@ -148,4 +157,5 @@ def opened_workplace(
         )
         if registered:
             workplace.register()
-        yield workplace
+        with workplace.closing:
+            yield workplace

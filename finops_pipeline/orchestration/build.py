@@ -14,10 +14,9 @@ from finops_pipeline.orchestration.jobs import (
 )
 from finops_pipeline.orchestration.legacy import build_legacy_asset
 from finops_pipeline.orchestration.marts import (
-    build_models_asset,
+    build_model_assets,
     build_published_asset,
     registry_asset,
-    view_assets,
 )
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.prices import build_price_checks, prices_asset
@@ -37,7 +36,7 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
     Args:
         console_level: Threshold of what a run prints; its event log holds everything.
     """
-    models = build_models_asset(pipeline)
+    models, views = build_model_assets(pipeline)
     # Off by default, because whoever has cron run `finops run` needs none of them.
     by_itself = pipeline.settings.schedules_enabled
     return dg.Definitions(
@@ -47,8 +46,8 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
             build_requests_asset(pipeline),
             registry_asset(),
             prices_asset(),
-            *view_assets(pipeline),
             models,
+            *views,
             build_published_asset(pipeline, models),
         ],
         asset_checks=[build_price_checks(pipeline)],

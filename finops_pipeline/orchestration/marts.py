@@ -133,20 +133,18 @@ def registry_asset() -> dg.AssetSpec:
     )
 
 
-def view_assets(pipeline: Pipeline) -> Sequence[dg.AssetSpec]:
-    """The dbt models that are views: part of the lineage, with nothing to materialize."""
-    return build_dbt_asset_specs(
-        manifest=read_manifest(pipeline.dbt.manifest()),
-        select=VIEWS,
-        dagster_dbt_translator=Translator(),
-    )
+def build_model_assets(pipeline: Pipeline) -> tuple[dg.AssetsDefinition, Sequence[dg.AssetSpec]]:
+    """The dbt models that hold rows, and the views.
 
-
-def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
-    """The dbt models that hold rows, built and tested in a working copy of the published file."""
+    The first are built and tested in a working copy of the published file. Views are part of the
+    lineage, with nothing to materialize.
+    """
     manifest = read_manifest(pipeline.dbt.manifest())
     tests = _test_configs(manifest)
     translator = Translator()
+    views = build_dbt_asset_specs(
+        manifest=manifest, select=VIEWS, dagster_dbt_translator=translator
+    )
 
     @dbt_assets(
         manifest=manifest,
@@ -199,7 +197,7 @@ def build_models_asset(pipeline: Pipeline) -> dg.AssetsDefinition:
         if failures:
             raise dg.Failure(_explained(failures), allow_retries=False)
 
-    return models
+    return models, views
 
 
 def _stored(manifest: Mapping[str, Any]) -> str:

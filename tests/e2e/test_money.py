@@ -80,11 +80,9 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Chapter]:
     late = next(project for project in projects if project.project_id == "triage")
     on_time = tuple(project for project in projects if project is not late)
     registration = scenario.registration.model_copy(update={"projects": on_time})
-    with (
-        opened_workplace(scenario, tmp_path_factory.mktemp("story"), registered=False) as workplace,
-        workplace.runner() as runner,
-    ):
-        control = workplace.server.control
+    folder = tmp_path_factory.mktemp("story")
+    with opened_workplace(scenario, folder, registered=False) as workplace:
+        runner, control = workplace.runner, workplace.server.control
         workplace.register(scenario.model_copy(update={"registration": registration}))
         with open_registry(workplace.settings) as registry:
             for team, key in {"mistyped": "nobody", "narrow": "lists-only"}.items():
@@ -130,10 +128,8 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Chapter]:
 def nameless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Chapter, Bill]]:
     """Two organizations without ids on the wire; the load of a restatement broke off."""
     scenario = three_teams(wire=Wire(organization_id_on_wire=False, undocumented_fields=False))
-    with (
-        opened_workplace(scenario, tmp_path_factory.mktemp("nameless")) as workplace,
-        workplace.runner() as runner,
-    ):
+    with opened_workplace(scenario, tmp_path_factory.mktemp("nameless")) as workplace:
+        runner = workplace.runner
         runner.collect(SPAN)
         billed = workplace.truth(FIRST, LAST)
         for organization in (DIGITAL, LABS):

@@ -60,9 +60,8 @@ class Month:
     def load_and_build(self, files: Sequence[Path]) -> int:
         """As `finops requests load` does; the requests that landed."""
         self.workplace.pipeline = replace(self.workplace.pipeline, request_files=lambda: files)
-        with self.workplace.runner() as runner:
-            landing = runner.load_requests()
-            runner.build()
+        landing = self.workplace.runner.load_requests()
+        self.workplace.build()
         return landing.new
 
     def statuses(self, where: str = "true") -> dict[str, int]:
