@@ -58,7 +58,13 @@ def backfill(company: Company, control: Control, newest: date, days: int) -> str
     with site(company.scenario, company.base_url) as place:
         control.reset_requests()
         run = place.run(
-            "--only", "costs", "--from", str(newest - timedelta(days=days - 1)), "--to", str(newest)
+            "run",
+            "--only",
+            "costs",
+            "--from",
+            str(newest - timedelta(days=days - 1)),
+            "--to",
+            str(newest),
         )
         calls = [request for request in control.requests() if request.path.endswith("/costs")]
         rows = [
@@ -81,6 +87,7 @@ def daily_runs(company: Company, control: Control, newest: date, long: int) -> s
         control.set_clock(_morning(newest))
         for days, place in histories.items():
             place.run(
+                "run",
                 "--only",
                 "costs",
                 "--from",

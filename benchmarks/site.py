@@ -47,8 +47,8 @@ class Site:
 
     settings: Settings
 
-    def run(self, *arguments: str) -> Run:
-        """A command in a process of its own.
+    def run(self, *arguments: str, code: int = 0) -> Run:
+        """A command in a process of its own, which has to end with ``code``.
 
         Raises:
             RuntimeError: it failed; with what it wrote last.
@@ -84,7 +84,7 @@ class Site:
             assert process.stdout is not None
             output = process.stdout.read()
         said = errors.read_text()
-        if process.returncode:
+        if process.returncode != code:
             raise RuntimeError(f"finops {arguments[0]} failed:\n{said[-2000:]}")
         phases = re.findall(r"^(\w+).*: (\d+\.\d) s$", said, re.MULTILINE)
         return Run(

@@ -33,9 +33,10 @@
 
     changed: model made with `changed_buckets`, upstream.
     key: columns of it that the table has as well.
-    batched: whether `key` has a `cost_date`. Then days are inserted in groups of about a million
+    rows_per_batch: for a `key` with a `cost_date`: days are inserted in groups of about so many
         rows. That bounds memory, and keeps days together: reading or replacing a few of them
-        touches few parts of a long table. Of groups of 250,000 DuckDB wrote everything twice.
+        touches few parts of a long table. Of groups of 250,000 cost rows DuckDB wrote everything
+        twice; a million is right for what is not sorted and joined on its way.
     remembers: whether the buckets count as built once this table has its rows. Of the tables
         that follow the same model only one remembers, all of them live in the same file, and a
         file is published once all of its tables are built. -#}
@@ -59,7 +60,8 @@
     {%- endcall -%}
 
     {%- set columns = adapter.get_columns_in_relation(table) | map(attribute='quoted') | join(', ') -%}
-    {%- set batches = days_in_batches(changed) if config.get('batched', false) else ['true'] -%}
+    {%- set rows_per_batch = config.get('rows_per_batch') -%}
+    {%- set batches = days_in_batches(changed, rows_per_batch) if rows_per_batch else ['true'] -%}
     {%- for batch in batches -%}
         {%- call statement('batch') -%}
             insert into {{ table }} ({{ columns }})
@@ -76,11 +78,12 @@
 {% endmaterialization %}
 
 {#- Conditions on `cost_date`, one for each group of neighbouring changed days. -#}
-{% macro days_in_batches(changed) -%}
+{% macro days_in_batches(changed, rows_per_batch) -%}
     {%- set days = run_query(
         'with days as (select cost_date, coalesce(sum(row_count), 0) as row_count from '
         ~ changed ~ ' group by cost_date), numbered as (select cost_date, '
-        ~ '(sum(row_count) over (order by cost_date) - row_count) // 1000000 as batch from days) '
+        ~ '(sum(row_count) over (order by cost_date) - row_count) // ' ~ rows_per_batch
+        ~ ' as batch from days) '
         ~ 'select min(cost_date), max(cost_date) from numbered group by batch order by batch'
     ) -%}
     {%- set batches = [] -%}

@@ -45,7 +45,8 @@ def audit(
     if json:
         emit([_row(entry) for entry in entries], COLUMNS, json=True, title="")
     else:
-        print_entries("Audit log" if entries else "No entry.", map(_in_words, entries))
+        about = f" about team {as_text(team)}; `finops team list` names all" if team else ""
+        print_entries("Audit log" if entries else f"No entry{about}.", map(_in_words, entries))
 
 
 @app.command("verify")

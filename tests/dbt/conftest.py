@@ -27,6 +27,7 @@ from dbt.contracts.graph.manifest import Manifest
 
 from finops_pipeline.openai_admin.usage_rows import MEASURES
 from finops_pipeline.pricing import PriceBook, service_tiers
+from finops_pipeline.warehouse.dbt import STEP_TESTS, VIEWS
 
 DBT_PROJECT = Path(__file__).parents[2] / "dbt_project"
 
@@ -120,7 +121,11 @@ class Marts:
 
 @dataclass
 class Warehouse:
-    """Raw tables in the making. Build as often as wanted; later builds see what was added."""
+    """Raw tables in the making. Build as often as wanted; later builds see what was added.
+
+    Attributes:
+        is_begun: Whether all models were built, so that the views are there.
+    """
 
     folder: Path
     manifest: Manifest
@@ -128,6 +133,7 @@ class Warehouse:
         default_factory=lambda: {table: [] for table in RAW}
     )
     current: dict[tuple[str, str, date], tuple[str, str]] = field(default_factory=dict)
+    is_begun: bool = False
 
     def add(self, table: str, defaults: Mapping[str, Any], more: Mapping[str, Any]) -> None:
         self.tables[table].append({**defaults, **more})
@@ -272,7 +278,11 @@ class Warehouse:
 
     def build(self) -> Marts:
         """Models and their tests, as production does it. All of it must succeed or only warn."""
-        statuses = self.dbt("build", "--exclude-resource-type", "unit_test")
+        again = ["--indirect-selection", "empty", "--exclude", *STEP_TESTS.split(), VIEWS]
+        statuses = self.dbt(
+            "build", "--exclude-resource-type", "unit_test", *(again if self.is_begun else [])
+        )
+        self.is_begun = True
         wrong = {name: s for name, s in statuses.items() if s not in {"success", "pass", "warn"}}
         assert not wrong
         return Marts(self.folder / "marts.building.duckdb")
@@ -287,7 +297,9 @@ class Warehouse:
 
     def run(self, *options: str) -> Marts:
         """The models alone."""
-        statuses = self.dbt("run", *options)
+        again = ["--exclude", VIEWS] if self.is_begun and not options else []
+        statuses = self.dbt("run", *options, *again)
+        self.is_begun |= not options
         assert set(statuses.values()) == {"success"}, statuses
         return Marts(self.folder / "marts.building.duckdb")
 

@@ -2,7 +2,7 @@
     materialized='changed_buckets',
     changed='int_costs_changed',
     key=['organization_id', 'cost_date'],
-    batched=true
+    rows_per_batch=1000000
 ) }}
 
 with changed as (
