@@ -63,6 +63,7 @@ class Site:
             "FINOPS_DATA_DIR": str(self.settings.data_dir),
             "FINOPS_KEY_FILE": str(self.settings.key_file),
             "FINOPS_OPENAI_BASE_URL": self.settings.openai_base_url,
+            "FINOPS_START_DATE": self.settings.start_date.isoformat(),
         }
         errors = self.settings.data_dir.parent / "stderr"
         began = time.monotonic()
@@ -103,6 +104,7 @@ def site(scenario: Scenario, base_url: str) -> Iterator[Site]:
             data_dir=Path(folder, "data"),
             key_file=Path(folder, "keys", "key"),
             openai_base_url=base_url,
+            start_date=scenario.start,
         )
         with open_registry(settings) as registry:
             for team in scenario.registration.teams:

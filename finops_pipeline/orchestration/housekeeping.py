@@ -12,6 +12,7 @@ from finops_pipeline.ingestion.leftovers import delete_incomplete_loads
 from finops_pipeline.orchestration.instance import (
     enter_run,
     fail_dead_runs,
+    remove_database,
     remove_dead_processes,
 )
 from finops_pipeline.orchestration.jobs import HOUSEKEEPING
@@ -95,7 +96,7 @@ def _delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.delete_run(run_id)
     # With SQLite, Dagster empties the run's own files and leaves them.
     home = Path(instance.root_directory)
-    (home / "history" / "runs" / f"{run_id}.db").unlink(missing_ok=True)
+    remove_database(home / "history" / "runs" / f"{run_id}.db")
     shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
 
 

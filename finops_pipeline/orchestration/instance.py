@@ -89,7 +89,7 @@ def _spare_the_disk(home: Path) -> None:
     which took most of its time. So one connection to each file stays open, and writing back is
     left to SQLite. Killed processes lose nothing by that, a power cut the newest events.
     """
-    _SPARED.add(home / "history")
+    _SPARED.add((home / "history").resolve())
 
 
 @event.listens_for(Engine, "connect")
@@ -104,6 +104,15 @@ def _on_connect(connection: object, _: object) -> None:
     if file not in _KEPT_OPEN and connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
         kept = _KEPT_OPEN[file] = sqlite3.connect(file, check_same_thread=False)
         kept.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+
+def remove_database(path: Path) -> None:
+    """Remove one of Dagster's databases with its log, which stay where a connection was open."""
+    kept = _KEPT_OPEN.pop(str(path.resolve()), None)
+    if kept is not None:
+        kept.close()
+    for file in (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        file.unlink(missing_ok=True)
 
 
 def fail_dead_runs(instance: dg.DagsterInstance) -> None:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-import duckdb
 from dagster_dbt import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -27,12 +26,18 @@ from finops_pipeline.orchestration.asset_keys import (
     REQUESTS_KEY,
     USAGE_KEY,
 )
+from finops_pipeline.orchestration.build_events import (
+    PASSED,
+    build_events,
+    explained,
+    test_configs,
+    worst_rows,
+)
 from finops_pipeline.orchestration.instance import enter_run
 from finops_pipeline.orchestration.jobs import BUILT_AT
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.warehouse import publishing
-from finops_pipeline.warehouse.dbt import STEP_TESTS, VIEWS, NodeResult, read_manifest
-from finops_pipeline.warehouse.warehouse import Warehouse
+from finops_pipeline.warehouse.dbt import STEP_TESTS, VIEWS, read_manifest
 
 _REGISTRY_TABLES = (
     "teams",
@@ -61,9 +66,8 @@ _SENTENCES = {
     "accepted_values": "{column_name} is one of {values}.",
     "relationships": "Every {column_name} exists in {to}.",
     "unique_combination": "No two rows are the same in all of {columns}.",
+    "unique_after_changes": "No two rows are the same in all of {columns}.",
 }
-_SHOWN_ROWS = 10
-_PASSED = frozenset({"success", "pass", "warn"})
 
 
 class Translator(DagsterDbtTranslator):
@@ -140,7 +144,7 @@ def build_model_assets(pipeline: Pipeline) -> tuple[dg.AssetsDefinition, Sequenc
     lineage, with nothing to materialize.
     """
     manifest = read_manifest(pipeline.dbt.manifest())
-    tests = _test_configs(manifest)
+    tests = test_configs(manifest)
     translator = Translator()
     views = build_dbt_asset_specs(
         manifest=manifest, select=VIEWS, dagster_dbt_translator=translator
@@ -180,8 +184,8 @@ def build_model_assets(pipeline: Pipeline) -> tuple[dg.AssetsDefinition, Sequenc
                 )
                 publishing.start_building(pipeline.warehouse.marts_path)
                 results = pipeline.dbt.build(names, on_node=pipeline.on_node)
-                failures = [result for result in results if result.status not in _PASSED]
-                worst = _worst_rows(pipeline.warehouse, results, tests)
+                failures = [result for result in results if result.status not in PASSED]
+                worst = worst_rows(pipeline.warehouse, results, tests)
                 if everything and not failures:
                     publishing.finish_building(pipeline.warehouse.marts_path, context.run.run_id)
         except FinopsError as error:
@@ -193,9 +197,9 @@ def build_model_assets(pipeline: Pipeline) -> tuple[dg.AssetsDefinition, Sequenc
                 metadata={**prices.rows, "version": prices.version, "is_new": prices.is_new},
             )
         )
-        yield from _events(context, results, tests, worst)
+        yield from build_events(context, results, tests, worst)
         if failures:
-            raise dg.Failure(_explained(failures), allow_retries=False)
+            raise dg.Failure(explained(failures), allow_retries=False)
 
     return models, views
 
@@ -214,100 +218,9 @@ def _stored(manifest: Mapping[str, Any]) -> str:
 
 
 def _dbt_names(context: dg.AssetExecutionContext) -> list[str]:
-    """What dbt has to build: the selected models, and tests selected without their model."""
-    models = context.selected_asset_keys
-    return [key.path[-1] for key in models] + [
-        check.name for check in context.selected_asset_check_keys if check.asset_key not in models
-    ]
-
-
-def _worst_rows(
-    warehouse: Warehouse, results: list[NodeResult], tests: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dg.TableMetadataValue]:
-    """The ten worst rows of each test that found some and keeps them. Only while writing."""
-    kept = [
-        result.name
-        for result in results
-        if result.failures and result.name in tests and tests[result.name]["store_failures"]
-    ]
-    if not kept:
-        return {}
-    with warehouse.connect() as connection:
-        return {name: _worst_of(connection, name) for name in kept}
-
-
-def _worst_of(connection: duckdb.DuckDBPyConnection, test: str) -> dg.TableMetadataValue:
-    found = connection.execute(
-        f'SELECT * EXCLUDE (rank) FROM checks."{test}" ORDER BY rank LIMIT {_SHOWN_ROWS}'
-    ).to_arrow_table()
-    return dg.MetadataValue.table(
-        [
-            dg.TableRecord({column: _shown(value) for column, value in row.items()})
-            for row in found.to_pylist()
-        ],
-        schema=dg.TableSchema([dg.TableColumn(column) for column in found.column_names]),
-    )
-
-
-def _shown(value: object) -> str | None:
-    return None if value is None else str(value)
-
-
-def _test_configs(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The configuration of each dbt test, by its name."""
-    return {
-        node["name"]: node["config"]
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "test"
-    }
-
-
-def _events(
-    context: dg.AssetExecutionContext,
-    results: list[NodeResult],
-    tests: Mapping[str, Mapping[str, Any]],
-    worst: Mapping[str, dg.TableMetadataValue],
-) -> Iterator[Any]:
-    """What the UI shows of each model and test.
-
-    As bare events, because each result of Dagster's own kinds is stored with an output as well,
-    and only the marts have a step that follows them.
-    """
-    asset_keys = {key.path[-1]: key for key in context.selected_asset_keys}
-    check_keys = {key.name: key for key in context.selected_asset_check_keys}
-    for result in results:
-        if result.kind == "test" and result.name in check_keys and result.status != "skipped":
-            key = check_keys[result.name]
-            yield dg.AssetCheckEvaluation(
-                asset_key=key.asset_key,
-                check_name=key.name,
-                passed=result.status == "pass",
-                # An error of dbt's own would keep the build from being published.
-                severity=(
-                    dg.AssetCheckSeverity.WARN
-                    if result.status == "warn"
-                    and tests[result.name]["meta"].get("dagster_severity") != "error"
-                    else dg.AssetCheckSeverity.ERROR
-                ),
-                description=result.message,
-                metadata={"failing_rows": result.failures}
-                | ({"worst_rows": worst[result.name]} if result.name in worst else {}),
-            )
-        elif result.name in asset_keys and result.status == "success":
-            key, metadata = asset_keys[result.name], {"seconds": round(result.seconds, 3)}
-            if key.path[0] == "marts":
-                yield dg.MaterializeResult(asset_key=key, metadata=metadata)
-            else:
-                yield dg.AssetMaterialization(key, metadata=metadata)
-
-
-def _explained(failures: list[NodeResult]) -> str:
-    broken = [result for result in failures if result.status != "skipped"]
-    first = broken[0] if broken else failures[0]
-    return (
-        f"{len(broken)} models or tests failed, so nothing was published; the marts stay as they "
-        f"were. First: {first.name}: {first.message}"
-    )
+    """What dbt has to build and to test."""
+    models = [key.path[-1] for key in context.selected_asset_keys]
+    return models + [check.name for check in context.selected_asset_check_keys]
 
 
 def build_published_asset(pipeline: Pipeline, models: dg.AssetsDefinition) -> dg.AssetsDefinition:

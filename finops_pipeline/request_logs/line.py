@@ -75,6 +75,9 @@ class RequestLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         for part, whole in _PARTS:
             if (tokens := getattr(self, part)) and tokens > (getattr(self, whole) or 0):
                 raise ValueError(f"{part} must not exceed {whole}")
+        sound, images = self.output_audio_tokens, self.output_image_tokens
+        if sound and images and sound + images > (self.output_tokens or 0):
+            raise ValueError("output_audio_tokens and output_image_tokens exceed output_tokens")
 
 
 FIELDS = RequestLine.__struct_fields__

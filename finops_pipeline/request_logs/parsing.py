@@ -36,9 +36,9 @@ REQUEST_COLUMNS = pa.schema(
         ("user_intent", pa.string()),
     ]
 )
-"""What a line says. Tokens that it does not name are 0.
+"""What a line says. Tokens that it does not name are 0, those of images null.
 
-Numbers that the first lines could not tell are nullable: rows that landed then have none.
+An application that logs no images has not said that there were none.
 """
 
 LINE_COLUMNS = pa.schema([pa.field("line_number", pa.int64(), nullable=False), *REQUEST_COLUMNS])
@@ -128,7 +128,7 @@ def _columns(numbers: list[int], found: list[RequestLine]) -> pa.RecordBatch:
 
 def _column(field: pa.Field, found: list[RequestLine]) -> pa.Array:
     column = pa.array(map(attrgetter(field.name), found), field.type, size=len(found))
-    return column.fill_null(0) if pa.types.is_integer(field.type) else column
+    return column if field.nullable else column.fill_null(0)
 
 
 def hashes_of(numbered: Iterator[Lines | LongLine], wanted: set[int]) -> dict[int, str]:

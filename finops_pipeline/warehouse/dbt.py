@@ -33,13 +33,17 @@ STEP_TESTS = " ".join(
     for folder in ("staging", "intermediate", "reports")
     for kind in ("accepted_values", "not_null", "primary_key", "unique", "unique_combination")
 )
-"""dbt's selection of the tests that say what the rows of a step or of a report are.
+"""dbt's selection of the tests that say what the rows of a step or of a whole report are.
 
-They can fail when SQL changes, and then a build of all begins anew and runs them. What a day's data
-could break is tested on dimensions and facts, every time.
+They fail when SQL is wrong, and a build of all begins anew after each change of it. What is wrong
+with a day's data shows in the tests of dimensions and facts too, which are run every time.
 """
 VIEWS = "config.materialized:view,resource_type:model"
 """dbt's selection of the views. They hold nothing, and are made once by a state of the project."""
+_VIEWS_THERE = (
+    "SELECT md5(string_agg(sql, '' ORDER BY schema_name, view_name)) "
+    "FROM duckdb_views() WHERE NOT internal"
+)
 _THREADS = 4
 
 
@@ -106,7 +110,7 @@ class Dbt:
         *,
         on_node: Callable[[str], None] | None = None,
     ) -> list[NodeResult]:
-        """Build and test models in the working copy, all of them unless ``select`` names some.
+        """Build models and test them in the working copy: all, or those that ``select`` names.
 
         Facts follow what changed since the published file, and tests read that. A build of all
         begins with an empty file instead, and so makes and tests everything (:data:`VIEWS` and
@@ -122,16 +126,16 @@ class Dbt:
         anew = not select and publishing.begin_anew_if_due(
             self._warehouse.marts_path, state=state, now=datetime.now(UTC)
         )
-        with_views = anew or self._views_made_by() != state
+        with_views = anew or not self._has_views_of(state)
         arguments = ["build", "--no-write-json", "--exclude-resource-type", "unit_test"]
-        # Without this, no test that reads a view would be run where views are left out.
-        arguments += ["--indirect-selection", "eager" if select else "empty"]
+        # Else no test that reads a view would be run where views are left out.
+        arguments += ["--indirect-selection", "empty"]
         if select:
             arguments += ["--select", *select, *([VIEWS] if with_views else [])]
         if not anew:
             arguments += ["--exclude", *STEP_TESTS.split(), *([] if with_views else [VIEWS])]
         if with_views:
-            self._note_views_made_by(None)
+            self._note_views(None)
 
         def callback(event: Any) -> None:
             if on_node is not None and event.info.name in {"LogModelResult", "LogTestResult"}:
@@ -144,7 +148,7 @@ class Dbt:
             for result in results
             if result.node.config.materialized == "view"
         ):
-            self._note_views_made_by(state)
+            self._note_views(state)
         return [
             NodeResult(
                 name=result.node.name,
@@ -157,20 +161,26 @@ class Dbt:
             for result in results
         ]
 
-    def _views_made_by(self) -> str | None:
-        """The state of the project whose views are in the warehouse, if all of them are."""
+    def _has_views_of(self, state: str) -> bool:
+        """Whether the warehouse has the views of this state of the project, as a build left them.
+
+        Somebody may have made one by hand since, or gone back to a release that notes nothing.
+        """
         with self._warehouse.connect() as connection:
             try:
-                made = connection.execute("SELECT project_state FROM internal.views").fetchone()
+                noted = connection.execute(
+                    f"SELECT project_state, views = ({_VIEWS_THERE}) FROM internal.views"
+                ).fetchone()
             except duckdb.CatalogException:
-                return None
-        return made[0] if made else None
+                return False
+        return noted == (state, True)
 
-    def _note_views_made_by(self, state: str | None) -> None:
+    def _note_views(self, state: str | None) -> None:
         with self._warehouse.connect() as connection:
             connection.execute("CREATE SCHEMA IF NOT EXISTS internal")
             connection.execute(
-                "CREATE OR REPLACE TABLE internal.views AS SELECT $state::VARCHAR AS project_state",
+                "CREATE OR REPLACE TABLE internal.views AS "
+                f"SELECT $state::VARCHAR AS project_state, ({_VIEWS_THERE}) AS views",
                 {"state": state},
             )
 

@@ -53,6 +53,13 @@ class Launcher:
             instance=self.instance, raise_on_error=False, asset_selection=keys
         )
 
+    def check(self, key: dg.AssetCheckKey) -> dg.ExecuteInProcessResult:
+        """One check without its asset, as the UI executes it."""
+        job = self.definitions.resolve_implicit_global_asset_job_def().get_subset(
+            asset_selection=set(), asset_check_selection={key}
+        )
+        return job.execute_in_process(instance=self.instance, raise_on_error=False)
+
 
 def reason(result: dg.ExecuteInProcessResult) -> str:
     """What the one step that failed said."""

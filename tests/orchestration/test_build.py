@@ -145,6 +145,14 @@ def test_some_models_alone_are_built_and_publish_nothing(
     assert digest(built.settings.marts_path) == before
 
 
+def test_a_check_that_reads_a_view_can_be_run_alone(built: Workplace, launcher: Launcher) -> None:
+    asset = dg.AssetKey(["marts", "fct_reconciliation"])
+    result = launcher.check(dg.AssetCheckKey(asset, "team_months_within_tolerance"))
+    assert result.success
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert evaluation.check_name == "team_months_within_tolerance"
+
+
 def test_publishing_without_a_complete_build_is_refused_in_words(
     built: Workplace, launcher: Launcher
 ) -> None:

@@ -67,9 +67,9 @@ lines as (
     window bill as (partition by costs.cost_date, costs.organization_id)
 ),
 
--- A request may leave open its key, its tier, its context, or the date of its model: then it
--- claims every line that it may be in. Likewise images, where text and images are billed in one
--- line, and text, where the application does not tell images apart and only they are billed.
+-- A request may leave open its key, its tier, its context, the date of its model, or how much of
+-- it is images: then it claims every line that it may be in. Images that are told claim lines of
+-- text where the bill has none for them.
 matched as (
     select
         claims.claim_number,
@@ -77,7 +77,11 @@ matched as (
         lines.cost_id,
         lines.cost_parts,
         lines.tokens as billed_tokens,
-        (lines.model = claims.billed_model, claims.modality = lines.claimed_modality) as closeness
+        (
+            lines.model = claims.billed_model,
+            claims.modality = lines.claimed_modality
+            or coalesce(claims.modality = 'text' and not claims.tells_images, false)
+        ) as closeness
     from claims
     inner join lines
         on

@@ -81,6 +81,7 @@ select
     claims.tier,
     claims.is_batch,
     claims.is_long_context,
+    claims.tells_images,
     claims.token_kind,
     claims.modality,
     claims.tokens,

@@ -29,6 +29,7 @@ alike as (
         requests.service_tier,
         requests.is_batch,
         requests.is_long_context,
+        requests.tells_images,
         sum(requests.input_text) as input_text,
         sum(requests.cached_input_text) as cached_input_text,
         sum(requests.output_text) as output_text,
@@ -67,7 +68,8 @@ select
             alike.model,
             alike.service_tier,
             alike.is_batch,
-            alike.is_long_context
+            alike.is_long_context,
+            alike.tells_images
     ) as group_number
 from alike
 inner join placed

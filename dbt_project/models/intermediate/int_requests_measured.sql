@@ -17,6 +17,18 @@ long_contexts as (
     from {{ ref('stg_pricing__model_prices') }}
     where context = 'long'
     group by price_model
+),
+
+-- What is from the cache and what is images overlap by what they exceed the input, at least.
+told as (
+    select
+        * replace (
+            greatest(
+                input_cached_image_tokens,
+                input_cached_tokens + input_image_tokens - input_tokens
+            ) as input_cached_image_tokens
+        )
+    from requests
 )
 
 select
@@ -36,6 +48,7 @@ select
     requests.input_tokens,
     requests.input_cached_tokens,
     requests.output_tokens,
+    requests.tells_images,
     -- Null where the price does not depend on it.
     requests.input_tokens > long_contexts.long_context_from as is_long_context,
     -- Every token is in one measure, as in fct_usage.
@@ -55,7 +68,7 @@ select
     requests.input_image_tokens - requests.input_cached_image_tokens as input_image,
     requests.input_cached_image_tokens as cached_input_image,
     requests.output_image_tokens as output_image
-from requests
+from told as requests
 left join repeated
     on
         requests.cost_date = repeated.cost_date

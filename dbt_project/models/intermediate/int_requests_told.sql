@@ -48,3 +48,4 @@ inner join grouped
         and requests.service_tier is not distinct from grouped.service_tier
         and requests.is_batch is not distinct from grouped.is_batch
         and requests.is_long_context is not distinct from grouped.is_long_context
+        and requests.tells_images = grouped.tells_images

@@ -22,6 +22,7 @@ select
     input_tokens,
     input_cached_tokens,
     input_audio_tokens,
+    coalesce(input_image_tokens, output_image_tokens) is not null as tells_images,
     coalesce(input_image_tokens, 0) as input_image_tokens,
     coalesce(input_cached_image_tokens, 0) as input_cached_image_tokens,
     output_tokens,

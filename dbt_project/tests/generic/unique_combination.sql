@@ -5,3 +5,8 @@
     group by {{ columns | join(', ') }}
     having count(*) > 1
 {% endtest %}
+
+{#- The same of a report that changes in parts, which every build has to look at. -#}
+{% test unique_after_changes(model, columns) %}
+    {{ test_unique_combination(model, columns) }}
+{% endtest %}
