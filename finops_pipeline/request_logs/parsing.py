@@ -128,7 +128,8 @@ def _columns(numbers: list[int], found: list[RequestLine]) -> pa.RecordBatch:
 
 def _column(field: pa.Field, found: list[RequestLine]) -> pa.Array:
     column = pa.array(map(attrgetter(field.name), found), field.type, size=len(found))
-    return column if field.nullable else column.fill_null(0)
+    is_count = pa.types.is_integer(field.type) and not field.nullable
+    return column.fill_null(0) if is_count else column
 
 
 def hashes_of(numbered: Iterator[Lines | LongLine], wanted: set[int]) -> dict[int, str]:

@@ -88,8 +88,9 @@ def test_a_line_becomes_typed_columns() -> None:
         "user_intent": "refund an order",
     }
     assert second["service_tier"] is None
-    zeros = ("output_tokens", "input_cached_tokens", "input_image_tokens", "output_image_tokens")
-    assert [second[name] for name in zeros] == [0, 0, 0, 0]
+    assert [second[name] for name in ("output_tokens", "input_cached_tokens")] == [0, 0]
+    # Nothing about images is not the same as none.
+    assert [second[name] for name in ("input_image_tokens", "output_image_tokens")] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +151,10 @@ def test_a_line_becomes_typed_columns() -> None:
         (
             line(output_tokens=4, output_image_tokens=5),
             "output_image_tokens must not exceed output_tokens",
+        ),
+        (
+            line(output_tokens=9, output_audio_tokens=5, output_image_tokens=5),
+            "output_audio_tokens and output_image_tokens exceed output_tokens",
         ),
         (
             line(requested_at="2026-03-01T09:30:00"),
