@@ -7,9 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -22,8 +20,8 @@ from finops_pipeline.orchestration.run import DateRange, Runner
 from finops_pipeline.registry import ProjectKey, open_registry
 from finops_pipeline.settings import ExplicitSettings, Settings
 from finops_pipeline.simulator import Scenario, SimulatedServer
-from finops_pipeline.warehouse import Warehouse
 from finops_pipeline.warehouse.dbt import Dbt
+from tests import parsed
 
 IMPATIENT = RetryPolicy(attempts=4, total=5.0, first_wait=0.01, max_wait=0.05, jitter=0.0)
 
@@ -94,20 +92,7 @@ class Workplace:
 class ParsedOnce(Dbt):
     """dbt as it is, but a process parses the project once for all data directories."""
 
-    def manifest(self) -> Path:
-        name, content, self._parsed = _parsed_project()
-        path = self._folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return path
-
-
-@cache
-def _parsed_project() -> tuple[str, bytes, Any]:
-    with TemporaryDirectory() as folder:
-        dbt = Dbt(Warehouse(Path(folder), memory_limit="100MB"))
-        made = dbt.manifest()
-        return made.name, made.read_bytes(), dbt._parsed
+    manifest = parsed.manifest
 
 
 @contextmanager

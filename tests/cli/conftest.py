@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from finops_pipeline.cli.main import main
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.simulator import SimulatedServer
+from finops_pipeline.warehouse.dbt import Dbt
+from tests import parsed
 from tests.cli.openai import SCENARIO
 
 
@@ -80,6 +82,7 @@ def finops(
     """The console script, in this process."""
     # What a command sets for Dagster is undone with everything else.
     monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setattr(Dbt, "manifest", parsed.manifest)
 
     def run(*arguments: str) -> Ended:
         monkeypatch.setattr(sys, "argv", ["finops", *arguments])
