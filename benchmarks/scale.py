@@ -57,15 +57,7 @@ def backfill(company: Company, control: Control, newest: date, days: int) -> str
     """One run over ``days``; what it took."""
     with site(company.scenario, company.base_url) as place:
         control.reset_requests()
-        run = place.run(
-            "run",
-            "--only",
-            "costs",
-            "--from",
-            str(newest - timedelta(days=days - 1)),
-            "--to",
-            str(newest),
-        )
+        run = place.run(*costs_of(newest, days))
         calls = [request for request in control.requests() if request.path.endswith("/costs")]
         rows = [
             ["whole", f"{run.seconds:.1f} s"],
@@ -86,28 +78,12 @@ def daily_runs(company: Company, control: Control, newest: date, long: int) -> s
         histories = {FEW_DAYS: short_site, long: long_site}
         control.set_clock(_morning(newest))
         for days, place in histories.items():
-            place.run(
-                "run",
-                "--only",
-                "costs",
-                "--from",
-                str(newest - timedelta(days=days - 1)),
-                "--to",
-                str(newest),
-            )
+            place.run(*costs_of(newest, days))
         runs: dict[int, list[Run]] = {days: [] for days in histories}
         for number in range(1, ROUNDS + 1):
             day = newest + timedelta(days=number)
             control.set_clock(_morning(day))
-            window = (
-                "run",
-                "--only",
-                "costs",
-                "--from",
-                str(day - timedelta(days=7)),
-                "--to",
-                str(day),
-            )
+            window = costs_of(day, 8)
             for days in histories if number % 2 else reversed(list(histories)):
                 runs[days].append(histories[days].run(*window))
     short, whole = (median(run.seconds for run in runs[days]) for days in histories)
@@ -125,6 +101,12 @@ def daily_runs(company: Company, control: Control, newest: date, long: int) -> s
     ]
     head = ["history", "whole", "starting", "collecting", "building", "peak memory"]
     return f"{table(head, lines)}\n\nLong to short: {whole / short:.2f}"
+
+
+def costs_of(newest: date, days: int) -> list[str]:
+    """The command that reads costs of so many days up to the newest one."""
+    first = newest - timedelta(days=days - 1)
+    return ["run", "--only", "costs", "--from", str(first), "--to", str(newest)]
 
 
 def _size(path: Path) -> str:

@@ -24,16 +24,7 @@ claims as (
         string_split(measure, '_')[-1] as modality
     from grouped
     unpivot (
-        tokens for measure in (
-            input_text,
-            cached_input_text,
-            output_text,
-            input_audio,
-            output_audio,
-            input_image,
-            cached_input_image,
-            output_image
-        )
+        tokens for measure in ({{ request_measures() }})
     )
     where tokens > 0
 ),

@@ -3,14 +3,7 @@ with requests as (
         cost_date,
         request_number,
         group_number,
-        input_text,
-        cached_input_text,
-        output_text,
-        input_audio,
-        output_audio,
-        input_image,
-        cached_input_image,
-        output_image
+        {{ request_measures() }}
     from {{ ref('int_requests_told') }}
 ),
 
@@ -37,16 +30,7 @@ measured as (
         tokens
     from requests
     unpivot (
-        tokens for measure in (
-            input_text,
-            cached_input_text,
-            output_text,
-            input_audio,
-            output_audio,
-            input_image,
-            cached_input_image,
-            output_image
-        )
+        tokens for measure in ({{ request_measures() }})
     )
     where tokens > 0
 ),
