@@ -17,7 +17,14 @@ from finops_pipeline.ingestion.ledger import Ledger
 from finops_pipeline.ingestion.outcome import BucketOutcome, Status
 from finops_pipeline.ingestion.pseudonyms import Pseudonyms
 from finops_pipeline.ingestion.tables import COLLECTIONS, OPENAI_PROJECTS
-from finops_pipeline.openai_admin import CostsBucket, CostsPage, OpenAIError, Project, UsagePage
+from finops_pipeline.openai_admin import (
+    ONE_PAGE_AT_A_TIME,
+    CostsBucket,
+    CostsPage,
+    OpenAIError,
+    Project,
+    UsagePage,
+)
 from finops_pipeline.registry import TeamKey
 
 _WIDE_MONEY = pa.decimal256(60, 18)
@@ -75,14 +82,27 @@ class Batches:
             OpenAIError: the page is of another organization.
             FinopsError: the key of the pseudonyms does not open.
         """
-        entries: list[dict[str, Any]] = []
-        outcomes: list[BucketOutcome] = []
-        landing: list[pa.RecordBatch] = []
         users: dict[str, str] = {}
+        buckets: list[tuple[CostsBucket, pa.RecordBatch]] = []
         for bucket in page.buckets:
             self._check_organization(bucket)
             rows, found = self._pseudonyms.replaced(bucket.rows)
             users |= found
+            buckets.append((bucket, rows))
+        with ONE_PAGE_AT_A_TIME:
+            return self._of_buckets(endpoint, buckets, page.received_at, users)
+
+    def _of_buckets(
+        self,
+        endpoint: BucketTable,
+        buckets: Iterable[tuple[CostsBucket, pa.RecordBatch]],
+        received_at: datetime,
+        users: dict[str, str],
+    ) -> Batch:
+        entries: list[dict[str, Any]] = []
+        outcomes: list[BucketOutcome] = []
+        landing: list[pa.RecordBatch] = []
+        for bucket, rows in buckets:
             digest = endpoint.content_hash(rows)
             known = self._ledger.content.get((self._team_id, endpoint.name, bucket.day))
             changed = known is None or (known.content_hash, known.query_signature) != (
@@ -105,7 +125,7 @@ class Batches:
                 )
             )
             entries.append(
-                self._entry(endpoint, bucket.day, Status.OK, page.received_at)
+                self._entry(endpoint, bucket.day, Status.OK, received_at)
                 | _in_ledger(costs)
                 | {
                     "organization_id": bucket.organization_id,

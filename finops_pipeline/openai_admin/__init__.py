@@ -5,7 +5,7 @@ Knows no database, no scheduler and no registry: it takes a base URL and a way t
 
 from __future__ import annotations
 
-from finops_pipeline.openai_admin.arrow import COSTS_SCHEMA
+from finops_pipeline.openai_admin.arrow import COSTS_SCHEMA, ONE_PAGE_AT_A_TIME
 from finops_pipeline.openai_admin.client import AdminClient
 from finops_pipeline.openai_admin.costs import CostsBucket, CostsPage
 from finops_pipeline.openai_admin.errors import OpenAIError, Reason
@@ -27,6 +27,7 @@ __all__ = [
     "ENDPOINTS",
     "LEGACY_USAGE_SCHEMA",
     "MEASURES",
+    "ONE_PAGE_AT_A_TIME",
     "USAGE_SCHEMA",
     "AdminClient",
     "CostsBucket",

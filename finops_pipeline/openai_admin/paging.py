@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from threading import Lock
 
 import pyarrow as pa
 from msgspec import Raw
 
+from finops_pipeline.openai_admin.arrow import ONE_PAGE_AT_A_TIME
 from finops_pipeline.openai_admin.errors import (
     BrokenBodyError,
     BrokenPageError,
@@ -29,7 +29,6 @@ time; a year of a team with 137 rows a day is four calls."""
 MAX_IDLE_PAGES = 3
 """Pages in a row without a day of the window, after which the server goes in circles."""
 
-_decoding = Lock()  # one page at a time: taking turns within pages makes all of them slower
 _DAY = timedelta(days=1)
 _SECONDS = 86_400
 
@@ -259,7 +258,7 @@ class BucketReader:
         buckets: list[DayBucket] = []
         organizations: set[str] = set()
         expected = next_day
-        with _decoding:
+        with ONE_PAGE_AT_A_TIME:
             for day, results in found:
                 if day >= end:
                     break
