@@ -5,13 +5,11 @@
 {%- endmacro %}
 
 {#- Equal but for what is lost on the way: OpenAI writes amounts as floating point numbers. The
-    billionth part of a dollar, or of a larger amount. -#}
+    billionth part of a dollar, or of a larger amount. Multiplied, because taking digits off a
+    decimal is fifty times as slow; the product of what differs by more would not fit. -#}
 {% macro nearly_equal(amount, other) -%}
-    abs({{ amount }} - {{ other }}) <= greatest(
-        cast('0.000000001' as decimal(38, 18)),
-        cast(
-            cast(abs({{ amount }}) as decimal(28, 9)) * cast('0.000000001' as decimal(10, 9))
-            as decimal(38, 18)
-        )
-    )
+    case
+        when abs({{ amount }} - {{ other }}) >= 1000000000 then false
+        else abs({{ amount }} - {{ other }}) * 1000000000 <= greatest(1, abs({{ amount }}))
+    end
 {%- endmacro %}

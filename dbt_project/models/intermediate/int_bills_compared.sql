@@ -1,5 +1,3 @@
-{{ config(materialized='table') }}
-
 with days as (
     select * from {{ ref('int_reconciliation_days') }}
 ),
@@ -16,12 +14,8 @@ built as (
     select * from {{ ref('fct_costs') }}
 ),
 
-names as (
-    select * from {{ ref('stg_pricing__model_names') }}
-),
-
-prices as (
-    select * from {{ ref('int_model_prices') }}
+tariffs as (
+    select * from {{ ref('int_tariffs') }}
 ),
 
 line_items as (
@@ -84,20 +78,19 @@ billed as (
 priced as (
     select
         billed.*,
-        prices.price_model,
-        prices.modality as price_modality,
-        prices.other_rates,
-        {{ amount_of('cast(billed.quantity as decimal(28, 6))', 'prices.unit_price') }}
+        tariffs.price_model,
+        tariffs.price_modality,
+        tariffs.other_rates,
+        {{ amount_of('cast(billed.quantity as decimal(28, 6))', 'tariffs.unit_price') }}
             as list_cost
     from billed
-    left join names on billed.model = names.model
-    left join prices
+    left join tariffs
         on
-            names.price_model = prices.price_model
-            and billed.token_kind = prices.token_kind
-            and billed.modality = coalesce(prices.modality, billed.modality)
-            and billed.cost_date >= prices.valid_from
-            and billed.cost_date < prices.valid_to
+            billed.model = tariffs.model
+            and billed.token_kind = tariffs.token_kind
+            and billed.modality = tariffs.modality
+            and billed.cost_date >= tariffs.valid_from
+            and billed.cost_date < tariffs.valid_to
 ),
 
 at_list as (
@@ -169,10 +162,7 @@ select
         when cause like '%\_rate' escape '\' and cause != 'unknown_rate' then 'rate_difference'
         else 'unexplained'
     end as part,
-    sum(quantity) as quantity,
-    sum(list_cost) as list_cost,
-    sum(cost - coalesce(list_cost, 0)) as amount,
-    -- Two wrong amounts of one line, one too high and one too low, are two wrong amounts.
-    sum(abs(cost - coalesce(list_cost, 0))) as absolute_amount
+    quantity,
+    list_cost,
+    cost - coalesce(list_cost, 0) as amount
 from explained
-group by all

@@ -25,10 +25,9 @@ parts as (
         part,
         cause,
         quantity,
-        amount,
-        absolute_amount
+        amount
     from bills
-    where absolute_amount != 0
+    where amount != 0
 
     union all
 
@@ -40,8 +39,7 @@ parts as (
         part,
         cause,
         quantity,
-        amount,
-        abs(amount) as absolute_amount
+        amount
     from quantities
 )
 
@@ -54,7 +52,8 @@ select
     parts.item,
     cast(sum(parts.quantity) as decimal(28, 6)) as quantity,
     cast(sum(parts.amount) as decimal(38, 18)) as amount,
-    cast(sum(parts.absolute_amount) as decimal(38, 18)) as absolute_amount
+    -- Two wrong amounts of one line, one too high and one too low, are two wrong amounts.
+    cast(sum(abs(parts.amount)) as decimal(38, 18)) as absolute_amount
 from parts
 inner join changed
     on parts.organization_id = changed.organization_id and parts.cost_date = changed.cost_date

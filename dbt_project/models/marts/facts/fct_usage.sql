@@ -14,16 +14,12 @@ measures as (
     select * from {{ ref('int_usage_measures') }}
 ),
 
-names as (
-    select * from {{ ref('stg_pricing__model_names') }}
-),
-
 service_tiers as (
     select * from {{ ref('stg_pricing__service_tiers') }}
 ),
 
-prices as (
-    select * from {{ ref('int_model_prices') }}
+tariffs as (
+    select * from {{ ref('int_tariffs') }}
 ),
 
 project_ownership as (
@@ -58,19 +54,18 @@ priced as (
                 coalesce(added_up.is_batch, false)
                 or added_up.service_tier is null
                 or service_tiers.service_tier is not null
-                then {{ amount_of('added_up.quantity', 'prices.unit_price') }}
+                then {{ amount_of('added_up.quantity', 'tariffs.unit_price') }}
         end as list_cost
     from added_up
     inner join measures on added_up.measure = measures.measure
     left join service_tiers on added_up.service_tier = service_tiers.wire_tier
-    left join names on lower(trim(added_up.model)) = names.model
-    left join prices
+    left join tariffs
         on
-            names.price_model = prices.price_model
-            and measures.token_kind = prices.token_kind
-            and measures.modality = coalesce(prices.modality, measures.modality)
-            and added_up.cost_date >= prices.valid_from
-            and added_up.cost_date < prices.valid_to
+            lower(trim(added_up.model)) = tariffs.model
+            and measures.token_kind = tariffs.token_kind
+            and measures.modality = tariffs.modality
+            and added_up.cost_date >= tariffs.valid_from
+            and added_up.cost_date < tariffs.valid_to
 )
 
 select
