@@ -47,6 +47,16 @@ class Batch:
     users: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class _Revision:
+    """A bucket's revision, and whether it is a new one whose rows land."""
+
+    revision_id: str
+    day: date
+    row_count: int
+    lands: bool
+
+
 class Batches:
     """Makes the batches of one team.
 
@@ -89,37 +99,43 @@ class Batches:
             rows, found = self._pseudonyms.replaced(bucket.rows)
             users |= found
             buckets.append((bucket, rows))
+        if not buckets:
+            return Batch((_collections(()),))
         with ONE_PAGE_AT_A_TIME:
             return self._of_buckets(endpoint, buckets, page.received_at, users)
 
     def _of_buckets(
         self,
         endpoint: BucketTable,
-        buckets: Iterable[tuple[CostsBucket, pa.RecordBatch]],
+        buckets: Sequence[tuple[CostsBucket, pa.RecordBatch]],
         received_at: datetime,
         users: dict[str, str],
     ) -> Batch:
+        """One page's buckets, each with its rows: together, because Arrow's calls are few then."""
+        rows = pa.concat_batches([rows for _, rows in buckets])
+        counts = [rows.num_rows for _, rows in buckets]
+        digests = endpoint.content_hashes(rows, counts)
+        costs_of = _sums_per_currency(rows, counts)
         entries: list[dict[str, Any]] = []
         outcomes: list[BucketOutcome] = []
-        landing: list[pa.RecordBatch] = []
-        for bucket, rows in buckets:
-            digest = endpoint.content_hash(rows)
+        landing: list[_Revision] = []
+        for (bucket, _), count, digest, costs in zip(
+            buckets, counts, digests, costs_of, strict=True
+        ):
             known = self._ledger.content.get((self._team_id, endpoint.name, bucket.day))
             changed = known is None or (known.content_hash, known.query_signature) != (
                 digest,
                 bucket.query_signature,
             )
             revision_id = uuid4().hex if changed or known is None else known.revision_id
-            if changed and rows.num_rows:
-                landing.append(self._revision(endpoint, bucket.day, revision_id, rows))
-            costs = _sum_per_currency(rows)
+            landing.append(_Revision(revision_id, bucket.day, count, lands=changed))
             outcomes.append(
                 BucketOutcome(
                     self._team_id,
                     endpoint.name,
                     bucket.day,
                     Status.OK,
-                    rows.num_rows,
+                    count,
                     changed,
                     () if costs is None else tuple(costs.items()),
                 )
@@ -129,17 +145,17 @@ class Batches:
                 | _in_ledger(costs)
                 | {
                     "organization_id": bucket.organization_id,
-                    "row_count": rows.num_rows,
+                    "row_count": count,
                     "content_hash": digest,
                     "revision_id": revision_id,
                     "query_signature": bucket.query_signature,
                     "unknown_fields": ",".join(bucket.unknown_fields) or None,
                 }
             )
-        tables = [(endpoint.table, pa.Table.from_batches(landing))] if landing else []
+        new_rows = self._new_rows(endpoint, rows, landing)
+        tables = [(endpoint.table, new_rows)] if new_rows.num_rows else []
         tables.append(_collections(entries))
-        rows_landing = sum(rows.num_rows for rows in landing)
-        return Batch(tuple(tables), tuple(outcomes), rows_landing, users)
+        return Batch(tuple(tables), tuple(outcomes), new_rows.num_rows, users)
 
     def without_answer(
         self, endpoint: BucketTable, days: Sequence[date], status: Status, reason: str
@@ -199,24 +215,32 @@ class Batches:
             )
         self._organization_id = known or found
 
-    def _revision(
-        self, endpoint: BucketTable, day: date, revision_id: str, rows: pa.RecordBatch
-    ) -> pa.RecordBatch:
-        same = {
-            "revision_id": revision_id,
-            "team_id": self._team_id,
-            "cost_date": day,
-            "endpoint": endpoint.name,
+    def _new_rows(
+        self, endpoint: BucketTable, rows: pa.RecordBatch, revisions: Sequence[_Revision]
+    ) -> pa.Table:
+        """Those of ``rows`` that land, in the raw table's columns."""
+        kept = pa.array([each.lands for each in revisions for _ in range(each.row_count)])
+        landing = [each for each in revisions if each.lands]
+        numbers = pa.array(
+            [number for number, each in enumerate(landing) for _ in range(each.row_count)],
+            pa.int32(),
+        )
+        said = rows if len(landing) == len(revisions) else rows.filter(kept)
+        same = {"team_id": self._team_id, "endpoint": endpoint.name}
+        differing = {
+            "revision_id": [each.revision_id for each in landing],
+            "cost_date": [each.day for each in landing],
         }
-        answered = set(rows.schema.names)
-        return pa.RecordBatch.from_arrays(
-            [
-                rows.column(column.name)
-                if column.name in answered
-                else pa.repeat(pa.scalar(same[column.name], column.type), rows.num_rows)
-                for column in endpoint.schema
-            ],
-            schema=endpoint.schema,
+
+        def column(name: str, kind: pa.DataType) -> pa.Array:
+            if name in differing:
+                return pa.array(differing[name], kind).take(numbers)
+            if name in same:
+                return pa.repeat(pa.scalar(same[name], kind), said.num_rows)
+            return said.column(name)
+
+        return pa.Table.from_arrays(
+            [column(field.name, field.type) for field in endpoint.schema], schema=endpoint.schema
         )
 
     def _entry(
@@ -247,21 +271,27 @@ def _in_ledger(costs: dict[str, Decimal] | None) -> dict[str, Any]:
     return {"cost": cost, "currency": currency}
 
 
-def _sum_per_currency(rows: pa.RecordBatch) -> dict[str, Decimal] | None:
-    """Exact sums; a row without a currency is billed in USD, as OpenAI bills everything.
+def _sums_per_currency(
+    rows: pa.RecordBatch, counts: Sequence[int]
+) -> list[dict[str, Decimal]] | list[None]:
+    """Exact sums of each bucket, of which ``counts`` says how many rows are its.
 
-    None for rows that carry no amounts at all.
+    A row without a currency is billed in USD, as OpenAI bills everything. None for rows that
+    carry no amounts at all.
     """
     if "amount" not in rows.schema.names:
-        return None
-    # A sum keeps its column's width and would wrap silently; in a wider one it cannot.
-    amounts = rows.column("amount").cast(_WIDE_MONEY)
-    currencies = rows.column("currency").fill_null("USD")
-    found = currencies.unique().to_pylist()
-    return {
-        currency: pc.sum(
-            amounts if len(found) == 1 else amounts.filter(pc.equal(currencies, currency)),
-            min_count=0,
-        ).as_py()
-        for currency in found
-    }
+        return [None] * len(counts)
+    numbers = [number for number, count in enumerate(counts) for _ in range(count)]
+    found = pa.table(
+        {
+            "bucket": pa.array(numbers, pa.int32()),
+            "currency": rows.column("currency").fill_null("USD"),
+            # A sum keeps its column's width and would wrap silently; in a wider one it cannot.
+            "amount": rows.column("amount").cast(_WIDE_MONEY),
+        }
+    ).group_by(["bucket", "currency"], use_threads=False)
+    added = found.aggregate([("amount", "sum", pc.ScalarAggregateOptions(min_count=0))])
+    sums: list[dict[str, Decimal]] = [{} for _ in counts]
+    for row in added.to_pylist():
+        sums[row["bucket"]][row["currency"]] = row["amount_sum"]
+    return sums

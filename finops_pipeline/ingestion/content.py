@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -30,56 +31,105 @@ LEGACY_CONTENT = ("key_project_id", *LEGACY_USAGE_SCHEMA.names)
 """What a bucket of the legacy endpoint says: the same by key, list and slot."""
 
 
-def content_hash(
-    rows: pa.RecordBatch, columns: Sequence[str] = COSTS_CONTENT, *, sparse: bool = False
-) -> str:
-    """A hash of the bucket's content that ignores row order and how amounts are written.
+def content_hashes(
+    rows: pa.RecordBatch,
+    counts: Sequence[int],
+    columns: Sequence[str] = COSTS_CONTENT,
+    *,
+    sparse: bool = False,
+) -> list[str]:
+    """A hash of each bucket's content that ignores row order and how amounts are written.
 
     Amounts enter as integers of 1e-18 and quantities as integers of 1e-6, because the columns
     are decimals of those scales: ``0.10`` and ``0.1`` are one content.
 
     Args:
-        rows: A batch with at least ``columns``.
+        rows: The buckets' rows after one another, with at least ``columns``. Many at once,
+            because a bucket is small and a call of Arrow costs as much as hashing one.
+        counts: How many of them are each bucket's.
         columns: What counts.
-        sparse: Leave out columns without any value and name the others: of a wide table most are
-            empty.
+        sparse: Leave out columns without any value in the bucket and name the others: of a wide
+            table most are empty.
 
     Returns:
-        32 hexadecimal digits; the same for every empty bucket.
+        32 hexadecimal digits for each bucket; the same for every empty one.
     """
-    digest = hashlib.blake2b(rows.num_rows.to_bytes(8, "little"), digest_size=16)
-    if rows.num_rows:
-        if sparse:
-            columns = [name for name in columns if rows.column(name).null_count < rows.num_rows]
-            digest.update(",".join(columns).encode())
-        order = pc.sort_indices(rows, [(name, "ascending") for name in columns])
-        for column in rows.select(columns).take(order).columns:
-            _update(digest, column)
-    return digest.hexdigest()
+    content = rows.select(columns)
+    numbers = pa.array(
+        [number for number, count in enumerate(counts) for _ in range(count)], pa.int32()
+    )
+    order = pc.sort_indices(
+        content.append_column("", numbers),
+        [("", "ascending"), *((name, "ascending") for name in columns)],
+    )
+    ordered = content.take(order)
+    parts = [_Values.of(name, column) for name, column in zip(columns, ordered, strict=True)]
+    hashes = []
+    last = 0
+    for count in counts:
+        first, last = last, last + count
+        digest = hashlib.blake2b(count.to_bytes(8, "little"), digest_size=16)
+        if count:
+            told = parts
+            if sparse:
+                told = [part for part in parts if part.nulls(first, last) < count]
+                digest.update(",".join(part.name for part in told).encode())
+            for part in told:
+                part.update(digest, first, last)
+        hashes.append(digest.hexdigest())
+    return hashes
 
 
-def _update(digest: hashlib.blake2b, column: Any) -> None:
-    """Add which rows are null and the values, free of what lies around and under nulls.
+@dataclass(frozen=True)
+class _Values:
+    """The values of a column as Arrow holds them, free of what lies under nulls.
 
-    Straight from Arrow's buffers: a call per column and part, not one per value, because most
-    buckets are small and there are many.
+    Attributes:
+        present: A byte for each row, 0 where it is null; None where none is.
+        values: All values one after the other.
+        width: Bytes of each; of texts, those of its length.
+        lengths: Of texts: how long each is, ``width`` bytes a row.
+        places: Of texts: where each begins in ``values``, and where the last one ends.
     """
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.uint8())
-    count = len(column)
-    digest.update(column.null_count.to_bytes(8, "little"))
-    if column.null_count:
-        digest.update(_fixed(column.is_valid().cast(pa.uint8()), 1))
-        column = column.fill_null("" if pa.types.is_string(column.type) else 0)
-    if pa.types.is_string(column.type):
-        digest.update(_fixed(pc.binary_length(column), 4))
+
+    name: str
+    present: memoryview | None
+    values: memoryview
+    width: int
+    lengths: memoryview | None = None
+    places: memoryview | None = None
+
+    @classmethod
+    def of(cls, name: str, column: Any) -> _Values:
+        if pa.types.is_boolean(column.type):
+            column = column.cast(pa.uint8())
+        present = None
+        if column.null_count:
+            present = _fixed(column.is_valid().cast(pa.uint8()), 1)
+            column = column.fill_null("" if pa.types.is_string(column.type) else 0)
+        if not pa.types.is_string(column.type):
+            width = column.type.byte_width
+            return cls(name, present, _fixed(column, width), width)
         _, offsets, values = column.buffers()
-        places = memoryview(offsets).cast("i")
-        first, last = places[column.offset], places[column.offset + count]
-        if last > first:
-            digest.update(memoryview(values)[first:last])
-    else:
-        digest.update(_fixed(column, column.type.byte_width))
+        places = memoryview(offsets).cast("i")[column.offset :]
+        text = memoryview(b"" if values is None else values)
+        return cls(name, present, text, 4, _fixed(pc.binary_length(column), 4), places)
+
+    def nulls(self, first: int, last: int) -> int:
+        """How many of the rows from ``first`` to ``last`` (exclusive) are null."""
+        return 0 if self.present is None else self.present[first:last].tobytes().count(0)
+
+    def update(self, digest: hashlib.blake2b, first: int, last: int) -> None:
+        """Add which of these rows are null, and their values."""
+        nulls = self.nulls(first, last)
+        digest.update(nulls.to_bytes(8, "little"))
+        if nulls and self.present is not None:
+            digest.update(self.present[first:last])
+        if self.lengths is None or self.places is None:
+            digest.update(self.values[first * self.width : last * self.width])
+            return
+        digest.update(self.lengths[first * self.width : last * self.width])
+        digest.update(self.values[self.places[first] : self.places[last]])
 
 
 def _fixed(column: Any, width: int) -> memoryview:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -13,7 +13,7 @@ from finops_pipeline.ingestion.content import (
     COSTS_CONTENT,
     LEGACY_CONTENT,
     USAGE_CONTENT,
-    content_hash,
+    content_hashes,
 )
 from finops_pipeline.ingestion.tables import COSTS, LEGACY_USAGE, USAGE
 from finops_pipeline.openai_admin import (
@@ -33,13 +33,14 @@ class BucketTable:
         name: As in the ledger's column ``endpoint``.
         table: The raw table that its rows land in.
         schema: That table's columns, without ``_dlt_load_id``.
-        content_hash: When two readings of a bucket say the same.
+        content_hashes: Of the rows of some buckets and how many each has: when two readings of a
+            bucket say the same.
     """
 
     name: str
     table: str
     schema: pa.Schema
-    content_hash: Callable[[pa.RecordBatch], str]
+    content_hashes: Callable[[pa.RecordBatch, Sequence[int]], list[str]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +67,12 @@ def _usage(name: UsageEndpoint) -> BucketEndpoint:
     ) -> Iterator[UsagePage]:
         return client.usage(name, start, end, rows_per_bucket=rows_per_bucket)
 
-    digest = partial(content_hash, columns=USAGE_CONTENT, sparse=True)
-    return BucketEndpoint(name, "usage", USAGE, digest, read)
+    hashes = partial(content_hashes, columns=USAGE_CONTENT, sparse=True)
+    return BucketEndpoint(name, "usage", USAGE, hashes, read)
 
 
 COSTS_ENDPOINT = BucketEndpoint(
-    "costs", "costs", COSTS, partial(content_hash, columns=COSTS_CONTENT), _read_costs
+    "costs", "costs", COSTS, partial(content_hashes, columns=COSTS_CONTENT), _read_costs
 )
 
 USAGE_ENDPOINTS = tuple(_usage(name) for name in ENDPOINTS)
@@ -86,6 +87,6 @@ LEGACY_ENDPOINT = BucketTable(
     "legacy_usage",
     "legacy_usage",
     LEGACY_USAGE,
-    partial(content_hash, columns=LEGACY_CONTENT, sparse=True),
+    partial(content_hashes, columns=LEGACY_CONTENT, sparse=True),
 )
 """What project keys tell; see :mod:`finops_pipeline.ingestion.legacy`."""
