@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Protocol, TypeVar
 
+import pyarrow as pa
+
 from finops_pipeline.ingestion.batches import Batch
 from finops_pipeline.ingestion.days import ranges
 from finops_pipeline.ingestion.endpoints import ALL_ENDPOINTS, BucketEndpoint, BucketTable
@@ -203,6 +205,8 @@ def collect_readings(
                 collection.loads += 1
                 on_landed(collection.buckets[landed_before:])
             tell()
+    # What Arrow keeps in case of more pages would stand beside the memory of a build that follows.
+    pa.default_memory_pool().release_unused()
     return collection
 
 

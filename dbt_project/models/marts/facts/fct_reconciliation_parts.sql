@@ -1,7 +1,8 @@
 {{ config(
     materialized='changed_buckets',
     changed='int_reconciliation_changed',
-    key=['organization_id', 'cost_date']
+    key=['organization_id', 'cost_date'],
+    rows_per_batch=1000000
 ) }}
 
 with changed as (
