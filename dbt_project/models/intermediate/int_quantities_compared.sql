@@ -62,18 +62,50 @@ gaps as (
     having sum(billed_quantity) != sum(used_quantity)
 ),
 
+-- Only what has too much on one day and too little on another can have moved.
+both_ways as (
+    select
+        organization_id,
+        openai_project_id,
+        price_model,
+        token_kind,
+        price_modality
+    from gaps
+    group by all
+    having min(gap) < 0 and max(gap) > 0
+),
+
 neighbours as (
     select
-        *,
-        case when lag(cost_date) over days = cost_date - 1 then lag(gap) over days end
-            as previous_gap,
-        case when lead(cost_date) over days = cost_date + 1 then lead(gap) over days end
-            as next_gap
+        gaps.organization_id,
+        gaps.cost_date,
+        gaps.openai_project_id,
+        gaps.price_model,
+        gaps.token_kind,
+        gaps.price_modality,
+        gaps.gap,
+        case
+            when lag(gaps.cost_date) over days = gaps.cost_date - 1 then lag(gaps.gap) over days
+        end as previous_gap,
+        case
+            when lead(gaps.cost_date) over days = gaps.cost_date + 1 then lead(gaps.gap) over days
+        end as next_gap
     from gaps
+    inner join both_ways
+        on
+            gaps.organization_id = both_ways.organization_id
+            and gaps.openai_project_id is not distinct from both_ways.openai_project_id
+            and gaps.price_model = both_ways.price_model
+            and gaps.token_kind = both_ways.token_kind
+            and gaps.price_modality is not distinct from both_ways.price_modality
     window days as (
         partition by
-            organization_id, openai_project_id, price_model, token_kind, price_modality
-        order by cost_date
+            gaps.organization_id,
+            gaps.openai_project_id,
+            gaps.price_model,
+            gaps.token_kind,
+            gaps.price_modality
+        order by gaps.cost_date
     )
 ),
 
@@ -108,24 +140,33 @@ paired as (
 
 explained as (
     select
-        paired.*,
+        gaps.*,
         case
             when paired.is_moved then 'moved_across_midnight'
             when
-                paired.used_quantity = 0
+                gaps.used_quantity = 0
                 and (usage_sightings.is_unsupported or usage_sightings.row_count = 0)
                 then 'endpoint_without_rows'
-            when paired.gap > 0 then 'billed_without_usage'
+            when gaps.gap > 0 then 'billed_without_usage'
             else 'used_without_bill'
         end as cause
-    from paired
+    from gaps
+    left join paired
+        on
+            gaps.organization_id = paired.organization_id
+            and gaps.cost_date = paired.cost_date
+            and gaps.openai_project_id is not distinct from paired.openai_project_id
+            and gaps.price_model = paired.price_model
+            and gaps.token_kind = paired.token_kind
+            and gaps.price_modality is not distinct from paired.price_modality
     left join usage_sightings
         on
-            paired.organization_id = usage_sightings.organization_id
-            and paired.cost_date = usage_sightings.cost_date
+            gaps.organization_id = usage_sightings.organization_id
+            and gaps.cost_date = usage_sightings.cost_date
             and usage_sightings.endpoint
-            = {{ endpoint_of('paired.price_model', 'paired.token_kind') }}
+            = {{ endpoint_of('gaps.price_model', 'gaps.token_kind') }}
 )
+
 
 select
     organization_id,

@@ -4,8 +4,8 @@ with buckets as (
     select * from {{ ref('int_costs_buckets') }}
 ),
 
-costs as (
-    select * from {{ ref('fct_costs') }}
+models_billed as (
+    select * from {{ ref('int_models_billed') }}
 ),
 
 usage_sightings as (
@@ -24,26 +24,17 @@ build_settings as (
     select * from {{ ref('stg_pipeline__build_settings') }}
 ),
 
-models_named as (
-    select distinct
-        organization_id,
-        cost_date,
-        model
-    from costs
-    where model is not null
-),
-
 prices as (
     select
-        models_named.organization_id,
-        models_named.cost_date,
+        models_billed.organization_id,
+        models_billed.cost_date,
         sum(hash(models.model, models.prices)) as prices
-    from models_named
+    from models_billed
     inner join models
         on
-            models_named.model = models.model
-            and models_named.cost_date >= models.valid_from
-            and models_named.cost_date < models.valid_to
+            models_billed.model = models.model
+            and models_billed.cost_date >= models.valid_from
+            and models_billed.cost_date < models.valid_to
     group by all
 ),
 
