@@ -1,5 +1,5 @@
-with days as (
-    select * from {{ ref('int_reconciliation_days') }}
+with changed as (
+    select * from {{ ref('int_reconciliation_changed') }}
 ),
 
 sightings as (
@@ -10,27 +10,12 @@ costs as (
     select * from {{ ref('stg_openai__costs') }}
 ),
 
-built as (
-    select * from {{ ref('fct_costs') }}
-),
-
 tariffs as (
     select * from {{ ref('int_tariffs') }}
 ),
 
 line_items as (
-    select distinct
-        built.line_item,
-        built.surface,
-        built.model,
-        built.modality,
-        built.token_kind,
-        built.context,
-        {{ is_tool('built.line_item') }} as is_tool
-    from built
-    inner join days
-        on built.organization_id = days.organization_id and built.cost_date = days.cost_date
-    where built.api_version = 'costs_v1'
+    select * from {{ ref('int_line_items_compared') }}
 ),
 
 -- Row by row as billed: two rates in one line item are two rates.
@@ -62,11 +47,11 @@ billed as (
             when 'characters' then costs.quantity
             when 'images' then costs.quantity
         end as quantity
-    from days
+    from changed
     inner join sightings
         on
-            days.organization_id = sightings.organization_id
-            and days.cost_date = sightings.cost_date
+            changed.organization_id = sightings.organization_id
+            and changed.cost_date = sightings.cost_date
     inner join costs
         on
             sightings.revision_id = costs.revision_id

@@ -1,65 +1,22 @@
 {{ config(materialized='table') }}
 
-with bills as (
-    select * from {{ ref('int_bills_compared') }}
+with days as (
+    select * from {{ ref('int_reconciliation_days') }}
 ),
 
-usage as (
-    select * from {{ ref('int_usage_compared') }}
+unequal as (
+    select * from {{ ref('int_quantities_unequal') }}
 ),
 
 usage_sightings as (
     select * from {{ ref('int_usage_sightings') }}
 ),
 
-both_sides as (
-    select
-        organization_id,
-        cost_date,
-        openai_project_id,
-        price_model,
-        token_kind,
-        price_modality,
-        quantity as billed_quantity,
-        0 as used_quantity,
-        list_cost as billed_at_list,
-        0 as used_at_list,
-        null as unit_price
-    from bills
-    where price_model is not null
-
-    union all
-
-    select
-        organization_id,
-        cost_date,
-        openai_project_id,
-        price_model,
-        token_kind,
-        price_modality,
-        0 as billed_quantity,
-        quantity as used_quantity,
-        0 as billed_at_list,
-        list_cost as used_at_list,
-        unit_price
-    from usage
-),
-
 gaps as (
-    select
-        organization_id,
-        cost_date,
-        openai_project_id,
-        price_model,
-        token_kind,
-        price_modality,
-        max(unit_price) as unit_price,
-        sum(used_quantity) as used_quantity,
-        sum(billed_quantity) - sum(used_quantity) as gap,
-        sum(billed_at_list) - sum(used_at_list) as amount
-    from both_sides
-    group by all
-    having sum(billed_quantity) != sum(used_quantity)
+    select unequal.*
+    from unequal
+    inner join days
+        on unequal.organization_id = days.organization_id and unequal.cost_date = days.cost_date
 ),
 
 -- Only what has too much on one day and too little on another can have moved.

@@ -1,7 +1,7 @@
 {{ config(materialized='table') }}
 
-with days as (
-    select * from {{ ref('int_reconciliation_days') }}
+with changed as (
+    select * from {{ ref('int_reconciliation_changed') }}
 ),
 
 usage as (
@@ -26,9 +26,9 @@ select
     tariffs.unit_price,
     sum(usage.quantity) as quantity,
     sum(usage.list_cost) as list_cost
-from days
+from changed
 inner join usage
-    on days.organization_id = usage.organization_id and days.cost_date = usage.cost_date
+    on changed.organization_id = usage.organization_id and changed.cost_date = usage.cost_date
 inner join measures on usage.measure = measures.measure
 inner join tariffs
     on
