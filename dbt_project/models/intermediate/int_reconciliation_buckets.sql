@@ -101,23 +101,26 @@ days as (
 ),
 
 -- What may have moved across midnight shows on the days beside.
+nearby_days as (
+    select
+        organization_id,
+        cost_date - distance as cost_date,
+        hash(distance, contents) as contents
+    from days
+    cross join (select unnest([-2, -1, 0, 1, 2]) as distance) as distances
+),
+
 surroundings as (
     select
         days.organization_id,
         days.cost_date,
         days.row_count,
-        sum(hash(nearby_days.cost_date - days.cost_date, nearby_days.contents)) as contents
+        sum(nearby_days.contents) as contents
     from days
-    inner join days as nearby_days
+    inner join nearby_days
         on
             days.organization_id = nearby_days.organization_id
-            and nearby_days.cost_date in (
-                days.cost_date - 2,
-                days.cost_date - 1,
-                days.cost_date,
-                days.cost_date + 1,
-                days.cost_date + 2
-            )
+            and days.cost_date = nearby_days.cost_date
     group by all
 )
 

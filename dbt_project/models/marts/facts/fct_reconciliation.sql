@@ -70,14 +70,16 @@ compared as (
 
 causes as (
     select
-        cost_date,
-        organization_id,
-        openai_project_id,
-        part,
-        case when part = 'unexplained' then part else cause end as reason,
-        sum(amount) as amount,
-        sum(absolute_amount) as absolute_amount
+        parts.cost_date,
+        parts.organization_id,
+        parts.openai_project_id,
+        parts.part,
+        case when parts.part = 'unexplained' then parts.part else parts.cause end as reason,
+        sum(parts.amount) as amount,
+        sum(parts.absolute_amount) as absolute_amount
     from parts
+    inner join changed
+        on parts.organization_id = changed.organization_id and parts.cost_date = changed.cost_date
     group by all
 ),
 
