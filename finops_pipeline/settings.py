@@ -124,7 +124,7 @@ class Settings(BaseSettings):
         default=8, ge=1, le=64, description="Teams collected at once."
     )
     duckdb_memory_limit: str = Field(
-        default="600MB",
+        default="500MB",
         pattern=r"^(\d{2,}\s?(MB|MiB)|\d+(\.\d+)?\s?(GB|GiB|TB|TiB))$",
         description="Memory limit of each DuckDB connection.",
     )

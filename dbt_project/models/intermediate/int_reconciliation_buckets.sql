@@ -100,14 +100,18 @@ days as (
             and read_days.cost_date = declared.cost_date
 ),
 
+distances as (
+    select unnest([-2, -1, 0, 1, 2]) as distance
+),
+
 -- What may have moved across midnight shows on the days beside.
 nearby_days as (
     select
-        organization_id,
-        cost_date - distance as cost_date,
-        hash(distance, contents) as contents
+        days.organization_id,
+        days.cost_date - distances.distance as cost_date,
+        hash(distances.distance, days.contents) as contents
     from days
-    cross join (select unnest([-2, -1, 0, 1, 2]) as distance) as distances
+    cross join distances
 ),
 
 surroundings as (
