@@ -219,13 +219,13 @@ class Batches:
         self, endpoint: BucketTable, rows: pa.RecordBatch, revisions: Sequence[_Revision]
     ) -> pa.Table:
         """Those of ``rows`` that land, in the raw table's columns."""
-        kept = pa.array([each.lands for each in revisions for _ in range(each.row_count)])
+        lands = [each.lands for each in revisions for _ in range(each.row_count)]
         landing = [each for each in revisions if each.lands]
         numbers = pa.array(
             [number for number, each in enumerate(landing) for _ in range(each.row_count)],
             pa.int32(),
         )
-        said = rows if len(landing) == len(revisions) else rows.filter(kept)
+        said = rows if len(landing) == len(revisions) else rows.filter(pa.array(lands, pa.bool_()))
         same = {"team_id": self._team_id, "endpoint": endpoint.name}
         differing = {
             "revision_id": [each.revision_id for each in landing],
