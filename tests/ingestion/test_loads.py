@@ -64,7 +64,7 @@ def test_a_load_also_ends_by_age(
     """What was read becomes visible while the next answer is still awaited."""
     monkeypatch.setattr(collect, "_LOAD_ROWS", 1_000_000)
     monkeypatch.setattr(collect, "_LOAD_SECONDS", 0.05)
-    quarter.server.control.plant_fault(Fault(kind="slow", endpoint="costs", nth=2, seconds=0.2))
+    quarter.server.control.plant_fault(Fault(kind="slow", endpoint="costs", nth=2, seconds=1.5))
     loads_by_then: dict[int, int] = {}
 
     def look(progress: Progress) -> None:
