@@ -12,6 +12,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finops_pipeline.ingestion.content import bucket_numbers
 from finops_pipeline.ingestion.endpoints import BucketTable
 from finops_pipeline.ingestion.ledger import Ledger
 from finops_pipeline.ingestion.outcome import BucketOutcome, Status
@@ -221,10 +222,7 @@ class Batches:
         """Those of ``rows`` that land, in the raw table's columns."""
         lands = [each.lands for each in revisions for _ in range(each.row_count)]
         landing = [each for each in revisions if each.lands]
-        numbers = pa.array(
-            [number for number, each in enumerate(landing) for _ in range(each.row_count)],
-            pa.int32(),
-        )
+        numbers = bucket_numbers([each.row_count for each in landing])
         said = rows if len(landing) == len(revisions) else rows.filter(pa.array(lands, pa.bool_()))
         same = {"team_id": self._team_id, "endpoint": endpoint.name}
         differing = {
@@ -281,10 +279,9 @@ def _sums_per_currency(
     """
     if "amount" not in rows.schema.names:
         return [None] * len(counts)
-    numbers = [number for number, count in enumerate(counts) for _ in range(count)]
     found = pa.table(
         {
-            "bucket": pa.array(numbers, pa.int32()),
+            "bucket": bucket_numbers(counts),
             "currency": rows.column("currency").fill_null("USD"),
             # A sum keeps its column's width and would wrap silently; in a wider one it cannot.
             "amount": rows.column("amount").cast(_WIDE_MONEY),

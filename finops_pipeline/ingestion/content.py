@@ -55,11 +55,8 @@ def content_hashes(
         32 hexadecimal digits for each bucket; the same for every empty one.
     """
     content = rows.select(columns)
-    numbers = pa.array(
-        [number for number, count in enumerate(counts) for _ in range(count)], pa.int32()
-    )
     order = pc.sort_indices(
-        content.append_column("", numbers),
+        content.append_column("", bucket_numbers(counts)),
         [("", "ascending"), *((name, "ascending") for name in columns)],
     )
     ordered = content.take(order)
@@ -78,6 +75,13 @@ def content_hashes(
                 part.update(digest, first, last)
         hashes.append(digest.hexdigest())
     return hashes
+
+
+def bucket_numbers(counts: Sequence[int]) -> pa.Int32Array:
+    """For each row, which bucket it is of (from 0), where ``counts`` says how many each has."""
+    return pa.array(
+        [number for number, count in enumerate(counts) for _ in range(count)], pa.int32()
+    )
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ with buckets as (
     select * from {{ ref('int_costs_buckets') }}
 ),
 
-models_billed as (
-    select * from {{ ref('int_models_billed') }}
+models_named as (
+    select * from {{ ref('int_models_named') }}
 ),
 
 usage_sightings as (
@@ -26,15 +26,15 @@ build_settings as (
 
 prices as (
     select
-        models_billed.organization_id,
-        models_billed.cost_date,
+        models_named.organization_id,
+        models_named.cost_date,
         sum(hash(models.model, models.prices)) as prices
-    from models_billed
+    from models_named
     inner join models
         on
-            models_billed.model = models.model
-            and models_billed.cost_date >= models.valid_from
-            and models_billed.cost_date < models.valid_to
+            models_named.model = models.model
+            and models_named.cost_date >= models.valid_from
+            and models_named.cost_date < models.valid_to
     group by all
 ),
 
