@@ -10,7 +10,6 @@ import dagster as dg
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion.days import ranges
-from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
 from finops_pipeline.ingestion.gaps import Gap, find_gaps
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.registry import Registry
@@ -27,8 +26,10 @@ TRIES = 5
 """After so many failed tries in a row nothing is asked for by itself any more."""
 
 
-def current_gaps(pipeline: Pipeline, warehouse: Warehouse, registry: Registry) -> list[Gap]:
-    """The gaps of all teams that can be read at present.
+def current_gaps(
+    pipeline: Pipeline, warehouse: Warehouse, registry: Registry, endpoints: Sequence[str]
+) -> list[Gap]:
+    """The gaps at some endpoints of all teams that can be read at present.
 
     Raises:
         FinopsError: the warehouse is held for too long.
@@ -39,7 +40,7 @@ def current_gaps(pipeline: Pipeline, warehouse: Warehouse, registry: Registry) -
         return []
     return find_gaps(
         warehouse,
-        endpoints=ENDPOINT_NAMES,
+        endpoints=endpoints,
         keys={team.team_id: team.key.key_id for team in teams if team.key is not None},
         first_day=pipeline.settings.start_date,
         now=pipeline.now(),

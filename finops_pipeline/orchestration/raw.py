@@ -105,6 +105,7 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
             for key, endpoints in ENDPOINTS_OF.items()
             if key in context.selected_asset_keys
         }
+        endpoints = [each for chosen in wanted.values() for each in chosen]
         try:
             with pipeline.open_registry(context.run.run_id) as registry:
                 teams = registry.collectable_teams(config.teams or None)
@@ -118,17 +119,19 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
                     end=days[-1],
                     run_id=context.run.run_id,
                     concurrency=pipeline.settings.max_concurrent_teams,
-                    endpoints=[each for endpoints in wanted.values() for each in endpoints],
+                    endpoints=endpoints,
                     resumed_runs=broken_off_runs(context.instance, context.run),
                     on_progress=Reporter(pipeline, context),
                     on_landed=reports.landed,
                 )
-                gaps = current_gaps(pipeline, pipeline.warehouse, registry)
+                gaps = current_gaps(
+                    pipeline, pipeline.warehouse, registry, [each.name for each in endpoints]
+                )
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         pipeline.on_collected(collection)
-        for key, endpoints in wanted.items():
-            names = [endpoint.name for endpoint in endpoints]
+        for key, chosen in wanted.items():
+            names = [endpoint.name for endpoint in chosen]
             yield every_team(collection, key, names)
             of_asset = [gap for gap in gaps if gap.endpoint in names]
             yield dg.AssetCheckResult(asset_key=key, check_name=EVERY_DAY, **verdict(of_asset))

@@ -13,6 +13,7 @@ import dagster as dg
 
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.days import ranges
+from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
 from finops_pipeline.ingestion.gaps import Gap
 from finops_pipeline.orchestration.completeness import EVERY_DAY, TRIES, current_gaps, verdict
 from finops_pipeline.orchestration.instance import fail_dead_runs
@@ -72,7 +73,7 @@ def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> d
         try:
             with pipeline.open_registry() as registry:
                 warehouse = pipeline.warehouse.with_patience(_PATIENCE_SECONDS)
-                gaps = current_gaps(pipeline, warehouse, registry)
+                gaps = current_gaps(pipeline, warehouse, registry, ENDPOINT_NAMES)
         except FinopsError as error:
             return dg.SkipReason(str(error))
         gaps = with_lost_runs(gaps, instance, now)
