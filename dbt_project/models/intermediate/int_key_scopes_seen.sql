@@ -29,7 +29,7 @@ readings as (
 ),
 
 revision_scopes as (
-    select distinct
+    select
         revision_id,
         organization_id,
         organization_name,
@@ -37,7 +37,7 @@ revision_scopes as (
         openai_project_name
     from costs
 
-    union
+    union all
 
     select
         revision_id,

@@ -1,6 +1,16 @@
-{{ config(materialized='table') }}
+{{ config(
+    materialized='changed_buckets',
+    changed='int_readings_changed',
+    key=['organization_id', 'cost_date'],
+    rows_per_batch=1000000,
+    remembers=true
+) }}
 
-with collections as (
+with changed as (
+    select * from {{ ref('int_readings_changed') }}
+),
+
+collections as (
     select * from {{ ref('stg_openai__collections') }}
 ),
 
@@ -24,6 +34,10 @@ readings as (
         collections.query_signature
     from collections
     inner join organizations on collections.key_fingerprint = organizations.key_fingerprint
+    inner join changed
+        on
+            organizations.organization_id = changed.organization_id
+            and collections.cost_date = changed.cost_date
     where collections.status = 'ok'
 ),
 

@@ -1,4 +1,15 @@
-with project_daily_costs as (
+{{ config(
+    materialized='changed_buckets',
+    changed='int_costs_changed',
+    key=['cost_date'],
+    rows_per_batch=1000000
+) }}
+
+with changed as (
+    select * from {{ ref('int_costs_changed') }}
+),
+
+project_daily_costs as (
     select * from {{ ref('fct_project_daily_costs') }}
 )
 
@@ -12,4 +23,5 @@ select
     count(distinct project_id) as project_count,
     bool_and(is_settled) as is_settled
 from project_daily_costs
+where cost_date in (select changed.cost_date from changed)
 group by all

@@ -1,4 +1,15 @@
-with collections as (
+{{ config(
+    materialized='changed_buckets',
+    changed='int_runs_changed',
+    key=['run_id'],
+    remembers=true
+) }}
+
+with changed as (
+    select * from {{ ref('int_runs_changed') }}
+),
+
+collections as (
     select * from {{ ref('stg_openai__collections') }}
 ),
 
@@ -19,4 +30,5 @@ select
     collections.row_count,
     collections.cost
 from collections
+inner join changed on collections.run_id = changed.run_id
 left join organizations on collections.key_fingerprint = organizations.key_fingerprint

@@ -1,36 +1,47 @@
 with reconciliation as (
     select * from {{ ref('fct_reconciliation') }}
+    where status != 'not_comparable'
 ),
 
-team_days as (
+-- Chosen first: the texts below are made for seven days, however long the history is.
+first_days as (
     select
         team_id,
         currency,
         cost_date,
-        sum(costs_v1) as costs_v1,
-        sum(usage_v1) as usage_v1,
-        sum(difference) as difference,
-        sum(unexplained) as unexplained,
-        bool_or(status = 'pending') as is_pending,
-        bool_or(status = 'explained') as is_explained,
-        count(*) filter (where status = 'discrepancy') as discrepancy_count,
-        list(
-            project_id || coalesce(' (' || openai_project_id || ')', '') || ': '
-            || cast(cast(absolute_unexplained as decimal(38, 6)) as varchar) || ' ' || currency
-            order by absolute_unexplained desc, project_id asc
-        ) filter (where status = 'discrepancy') as discrepancies
+        row_number() over (partition by team_id, currency order by cost_date) as day_number
     from reconciliation
-    where status != 'not_comparable'
     group by team_id, currency, cost_date
+    having not bool_or(status = 'pending')
+    qualify day_number <= 7
 ),
 
-first_days as (
+team_days as (
     select
-        *,
-        row_number() over (partition by team_id, currency order by cost_date) as day_number
-    from team_days
-    where not is_pending
-    qualify day_number <= 7
+        first_days.team_id,
+        first_days.currency,
+        first_days.cost_date,
+        first_days.day_number,
+        sum(reconciliation.costs_v1) as costs_v1,
+        sum(reconciliation.usage_v1) as usage_v1,
+        sum(reconciliation.difference) as difference,
+        sum(reconciliation.unexplained) as unexplained,
+        bool_or(reconciliation.status = 'explained') as is_explained,
+        count(*) filter (where reconciliation.status = 'discrepancy') as discrepancy_count,
+        list(
+            reconciliation.project_id
+            || coalesce(' (' || reconciliation.openai_project_id || ')', '') || ': '
+            || cast(cast(reconciliation.absolute_unexplained as decimal(38, 6)) as varchar)
+            || ' ' || reconciliation.currency
+            order by reconciliation.absolute_unexplained desc, reconciliation.project_id asc
+        ) filter (where reconciliation.status = 'discrepancy') as discrepancies
+    from first_days
+    inner join reconciliation
+        on
+            first_days.team_id = reconciliation.team_id
+            and first_days.currency = reconciliation.currency
+            and first_days.cost_date = reconciliation.cost_date
+    group by all
 ),
 
 judged as (
@@ -38,7 +49,7 @@ judged as (
         *,
         count(*) over team_period as day_count,
         count(*) filter (where discrepancy_count > 0) over team_period as bad_day_count
-    from first_days
+    from team_days
     window team_period as (partition by team_id, currency)
 )
 
