@@ -19,5 +19,7 @@ select distinct
 from costs
 where
     model is not null
+    -- The date alone first: pairs would be looked for in every part of a long table.
+    and cost_date in (select changed.cost_date from changed)
     and (organization_id, cost_date)
     in (select (changed.organization_id, changed.cost_date) from changed)

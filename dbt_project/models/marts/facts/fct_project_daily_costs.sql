@@ -27,6 +27,8 @@ select
 from costs
 where
     is_reported
+    -- The date alone first: pairs would be looked for in every part of a long table.
+    and cost_date in (select changed.cost_date from changed)
     and (organization_id, cost_date)
     in (select (changed.organization_id, changed.cost_date) from changed)
 group by all
