@@ -4,6 +4,16 @@ with collections as (
     select * from {{ ref('stg_openai__collections') }}
 ),
 
+readings as (
+    select
+        key_fingerprint,
+        cost_date,
+        -- All that an entry says: one that was tampered with has to fail its tests.
+        hash(collections) as entry
+    from collections
+    where status = 'ok'
+),
+
 organizations as (
     select * from {{ ref('int_organizations_resolved') }}
 ),
@@ -15,14 +25,12 @@ build_settings as (
 days as (
     select
         organizations.organization_id,
-        collections.cost_date,
+        readings.cost_date,
         count(*) as row_count,
-        -- An entry of the ledger is never changed.
-        sum(hash(collections.collection_id)) as readings
-    from collections
-    inner join organizations on collections.key_fingerprint = organizations.key_fingerprint
-    where collections.status = 'ok'
-    group by organizations.organization_id, collections.cost_date
+        sum(readings.entry) as entries
+    from readings
+    inner join organizations on readings.key_fingerprint = organizations.key_fingerprint
+    group by organizations.organization_id, readings.cost_date
 ),
 
 buckets as (
@@ -30,7 +38,7 @@ buckets as (
         days.organization_id,
         days.cost_date,
         days.row_count,
-        hash(days.readings, build_settings.settle_days) as signature
+        hash(days.entries, build_settings.settle_days) as signature
     from days
     left join build_settings on true
 )
