@@ -1,6 +1,10 @@
 """Deleting what nobody needs any more: incomplete loads, old runs, files of dead processes."""
 
+import json
 import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -69,6 +73,7 @@ def sweep(pipeline: Pipeline, instance: dg.DagsterInstance, *, dry_run: bool = F
     if not dry_run:
         for run_id in deleted:
             _delete_run(instance, run_id)
+        _delete_check_executions(instance, deleted)
     return Swept(rows, len(deleted), len(old) - len(deleted), folders, processes)
 
 
@@ -98,6 +103,27 @@ def _delete_run(instance: dg.DagsterInstance, run_id: str) -> None:
     home = Path(instance.root_directory)
     remove_database(home / "history" / "runs" / f"{run_id}.db")
     shutil.rmtree(home / "storage" / run_id, ignore_errors=True)
+
+
+def _delete_check_executions(instance: dg.DagsterInstance, run_ids: Sequence[str]) -> None:
+    """Delete what checks said in runs that are deleted, but for the newest word of each check.
+
+    Dagster leaves all of it, a hundred rows a build, and offers no way to delete it. Where it keeps
+    its tables elsewhere than in SQLite they are left alone.
+    """
+    index = Path(instance.root_directory) / "history" / "runs" / "index.db"
+    if not index.exists():
+        return
+    with closing(sqlite3.connect(index, timeout=60)) as connection, connection:
+        connection.execute(
+            """
+            DELETE FROM asset_check_executions
+            WHERE run_id IN (SELECT value FROM json_each(?)) AND id NOT IN (
+              SELECT max(id) FROM asset_check_executions GROUP BY asset_key, check_name
+            )
+            """,
+            [json.dumps(run_ids)],
+        )
 
 
 def build_housekeeping_job(pipeline: Pipeline) -> dg.JobDefinition:

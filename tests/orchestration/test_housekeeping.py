@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +13,7 @@ import dagster as dg
 import pytest
 
 from finops_pipeline.ingestion.tables import RAW_TABLES
-from finops_pipeline.orchestration import build_definitions
+from finops_pipeline.orchestration import build_definitions, housekeeping
 from finops_pipeline.orchestration.asset_keys import PUBLISHED_KEY
 from finops_pipeline.orchestration.housekeeping import Swept, sweep
 from finops_pipeline.orchestration.instance import open_instance
@@ -49,6 +51,14 @@ class House:
     def green(self) -> set[str]:
         return self.instance.get_materialized_partitions(COSTS)
 
+    def said_by_checks(self) -> list[tuple[str, str]]:
+        """Check and run of each evaluation that Dagster keeps, the newest last."""
+        index = Path(self.instance.root_directory) / "history" / "runs" / "index.db"
+        with closing(sqlite3.connect(index)) as connection:
+            return connection.execute(
+                "SELECT asset_key || check_name, run_id FROM asset_check_executions ORDER BY id"
+            ).fetchall()
+
 
 @pytest.fixture
 def house(company: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
@@ -81,7 +91,20 @@ def test_old_runs_go_and_no_day_turns_white(house: House) -> None:
     assert list((home / "history" / "runs").glob(f"{newer}.db*")) == []
     told = house.instance.fetch_materializations(COSTS, limit=100).records
     assert {record.run_id for record in told} == {oldest, newest}
+    assert {run for _, run in house.said_by_checks()} == {oldest, newest, build.run_id}
     assert house.later(days=90) == replace(NOTHING, runs_kept=3)
+
+
+def test_the_newest_word_of_each_check_stays(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.collect(13, 13)
+    house.collect(14, 14)
+    said = house.said_by_checks()
+    newest = dict(said)
+    assert len(said) > len(newest) > 0
+
+    monkeypatch.setattr(housekeeping, "_runs_with_newest_events", lambda _: set())
+    assert house.later(days=90).runs == 2
+    assert sorted(house.said_by_checks()) == sorted(newest.items())
 
 
 def test_a_run_under_way_is_kept_however_old(house: House) -> None:
