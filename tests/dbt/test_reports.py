@@ -44,6 +44,9 @@ def marts(new_warehouse: Callable[[], Warehouse]) -> Marts:
     for day in days(date(2026, 3, 2), date(2026, 3, 3)):
         warehouse.read("gone", day, [], at(day, 4, days=1), key="key-4", organization_id="o4")
     warehouse.fail("gone", date(2026, 3, 2), at(date(2026, 3, 4), 8), "key was revoked")
+    # Usage was asked for a day later than costs.
+    usage = {"endpoint": "completions"}
+    warehouse.fail("gone", date(2026, 3, 3), at(date(2026, 3, 4), 8), "key was revoked", **usage)
     # Today's bucket, half filled, and yesterday's when it was still open.
     warehouse.read("whole", TODAY, [cost("7", "p")], at(TODAY, 5), key="key-1")
     return warehouse.run()
@@ -107,9 +110,9 @@ def test_a_withdrawn_team_is_complete_up_to_its_end(marts: Marts) -> None:
     assert summary(marts, "gone", SUMMARY) == (date(2026, 3, 3), None, False, None, None)
 
 
-def statuses(marts: Marts, team: str) -> dict[date, str]:
-    rows = marts.rows("rpt_collection_status", "cost_date, status", f"team_id = '{team}'")
-    return dict(rows)
+def statuses(marts: Marts, team: str, endpoint: str = "costs") -> dict[date, str]:
+    of_both = f"team_id = '{team}' and endpoint = '{endpoint}'"
+    return dict(marts.rows("rpt_collection_status", "cost_date, status", of_both))
 
 
 def test_status_runs_from_the_first_request_to_yesterday_or_the_end(marts: Marts) -> None:
@@ -119,6 +122,12 @@ def test_status_runs_from_the_first_request_to_yesterday_or_the_end(marts: Marts
         date(2026, 3, 3): "ok",
         date(2026, 3, 4): "missing",
     }
+    assert statuses(marts, "gone", "completions") == {
+        date(2026, 3, 2): "missing",
+        date(2026, 3, 3): "failed",
+        date(2026, 3, 4): "missing",
+    }
+    assert statuses(marts, "whole", "completions") == {}
     assert "keyless" not in {team for (team,) in marts.rows("rpt_collection_status", "team_id")}
 
 
@@ -128,7 +137,7 @@ def test_status_is_that_of_the_latest_attempt(marts: Marts) -> None:
     assert marts.rows(
         "rpt_collection_status",
         "status, last_ok_at, row_count, cost, collected_at, error",
-        "team_id = 'gone' and cost_date = '2026-03-02'",
+        "team_id = 'gone' and endpoint = 'costs' and cost_date = '2026-03-02'",
     ) == [
         (
             "failed",

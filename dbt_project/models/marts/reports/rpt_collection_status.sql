@@ -10,10 +10,9 @@ build_settings as (
     select * from {{ ref('stg_pipeline__build_settings') }}
 ),
 
-requested as (
+team_days as (
     select
         collections.team_id,
-        collections.endpoint,
         min(collections.cost_date) as first_day,
         least(
             any_value(build_settings.as_of_date),
@@ -23,15 +22,26 @@ requested as (
     cross join build_settings
     left join teams on collections.team_id = teams.team_id
     where collections.endpoint != 'legacy_usage'
-    group by collections.team_id, collections.endpoint
+    group by collections.team_id
+),
+
+requested as (
+    select distinct
+        team_id,
+        endpoint
+    from collections
+    where endpoint != 'legacy_usage'
 ),
 
 expected as (
     select
-        team_id,
-        endpoint,
-        cast(unnest(generate_series(first_day, last_day, interval 1 day)) as date) as cost_date
+        requested.team_id,
+        requested.endpoint,
+        cast(
+            unnest(generate_series(team_days.first_day, team_days.last_day, interval 1 day)) as date
+        ) as cost_date
     from requested
+    inner join team_days on requested.team_id = team_days.team_id
 
     union all
 
@@ -44,14 +54,36 @@ expected as (
     where endpoint = 'legacy_usage'
 ),
 
+-- Of a bucket that was read dozens of times only the newest attempts are put in order.
+newest as (
+    select
+        team_id,
+        endpoint,
+        cost_date,
+        max(collected_at) as collected_at,
+        max(collected_at) filter (where status = 'ok') as last_ok_at
+    from collections
+    group by team_id, endpoint, cost_date
+),
+
 attempts as (
     select
-        *,
-        max(collected_at) filter (where status = 'ok') over bucket as last_ok_at,
-        row_number() over (bucket order by collected_at desc, load_id desc, collection_id desc)
-            as recency
-    from collections
-    window bucket as (partition by team_id, endpoint, cost_date)
+        newest.*,
+        collections.status,
+        collections.row_count,
+        collections.cost,
+        collections.error
+    from newest
+    inner join collections
+        on
+            newest.team_id = collections.team_id
+            and newest.endpoint = collections.endpoint
+            and newest.cost_date = collections.cost_date
+            and newest.collected_at = collections.collected_at
+    qualify row_number() over (
+        partition by newest.team_id, newest.endpoint, newest.cost_date
+        order by collections.load_id desc, collections.collection_id desc
+    ) = 1
 )
 
 select
@@ -70,4 +102,3 @@ left join attempts
         expected.team_id = attempts.team_id
         and expected.endpoint = attempts.endpoint
         and expected.cost_date = attempts.cost_date
-        and attempts.recency = 1
