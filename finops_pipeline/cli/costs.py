@@ -151,6 +151,11 @@ def daily(
         print_daily(rows, grain, days, as_of=moment)
     else:
         typer.echo(f"No costs from {days[0]} to {days[1]}{known_at(moment)}.")
+    if moment is not None and moment > build.built_at:
+        warn(
+            f"The marts were built at {build.built_at:%Y-%m-%d %H:%M:%S} UTC: what was read after "
+            "that is not in them."
+        )
     if moment is not None and (first_reading is None or moment < first_reading):
         which = (
             "none was made yet"

@@ -193,6 +193,14 @@ def test_before_the_first_reading_nothing_was_known(
     assert "No reading had been made by then; the first was made at 2026-03-02 06:00" in said
 
 
+def test_a_moment_after_the_build_is_said_to_be_one(
+    daily: Callable[..., tuple[str, str]],
+) -> None:
+    _, said = daily("--as-of", "2027-01-01T00:00Z")
+    assert "The marts were built at 2026-03-20" in said
+    assert "The marts were built" not in daily("--as-of", "2026-03-05T00:00Z")[1]
+
+
 @pytest.mark.parametrize(
     ("moment", "wrong"),
     [
