@@ -11,6 +11,7 @@ from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.days import joined, last_days, previous_month
 from finops_pipeline.ingestion.due import due_days
 from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
+from finops_pipeline.orchestration.asset_keys import COSTS_KEY
 from finops_pipeline.orchestration.jobs import COLLECT, HOUSEKEEPING
 from finops_pipeline.orchestration.pipeline import Pipeline
 from finops_pipeline.orchestration.resuming import range_tags
@@ -60,12 +61,13 @@ def build_schedules(
         execution_timezone="UTC",
         default_status=status,
         description=(
-            f"Reads the last {LONGEST_PAGE_DAYS} days again: OpenAI does not say how long it goes "
-            "on changing a day."
+            f"Reads costs of the last {LONGEST_PAGE_DAYS} days again: OpenAI does not say how long "
+            "it goes on changing a day."
         ),
     )
     def weekly() -> Iterator[dg.RunRequest | dg.SkipReason]:
-        yield from _requests(pipeline, [last_days(_yesterday(pipeline), LONGEST_PAGE_DAYS)])
+        longest_page = last_days(_yesterday(pipeline), LONGEST_PAGE_DAYS)
+        yield from _requests(pipeline, [longest_page], assets=[COSTS_KEY])
 
     housekeeping = dg.ScheduleDefinition(
         name="housekeeping",
@@ -104,7 +106,10 @@ def _due(pipeline: Pipeline, context: dg.ScheduleEvaluationContext) -> list[tupl
 
 
 def _requests(
-    pipeline: Pipeline, wanted: list[tuple[date, date]]
+    pipeline: Pipeline,
+    wanted: list[tuple[date, date]],
+    *,
+    assets: list[dg.AssetKey] | None = None,
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     first_day = pipeline.settings.start_date
     found = [(max(start, first_day), end) for start, end in wanted if end >= first_day]
@@ -113,5 +118,7 @@ def _requests(
     for start, end in found:
         # Evaluations that were missed are made up for in a row: the key makes them one run.
         yield dg.RunRequest(
-            run_key=f"{_yesterday(pipeline)}: {start} to {end}", tags=range_tags(start, end)
+            run_key=f"{_yesterday(pipeline)}: {start} to {end}",
+            tags=range_tags(start, end),
+            asset_selection=assets,
         )

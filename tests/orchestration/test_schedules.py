@@ -12,6 +12,7 @@ import pytest
 from finops_pipeline.ingestion.days import joined, last_days, previous_month
 from finops_pipeline.orchestration import build_definitions
 from finops_pipeline.orchestration import schedules as schedules_module
+from finops_pipeline.orchestration.asset_keys import COSTS_KEY
 from tests.orchestration.conftest import Launcher
 from tests.workplace import Workplace
 
@@ -80,17 +81,19 @@ def test_today_is_never_read(evaluate: Evaluate) -> None:
             assert end < "2026-03-12"
 
 
-def test_a_missed_evaluation_asks_for_the_same_run(company: Workplace) -> None:
+def test_a_missed_evaluation_asks_for_the_same_run_of_costs_alone(company: Workplace) -> None:
     pipeline = replace(company.pipeline, now=lambda: NOW)
     schedule = build_definitions(pipeline).resolve_schedule_def("weekly")
-    keys = set()
+    keys, selections = set(), []
     for missed in (0, 7):
         with dg.DagsterInstance.ephemeral() as instance:
             time = NOW - timedelta(days=missed)
             context = dg.build_schedule_context(instance, scheduled_execution_time=time)
             (request,) = schedule.evaluate_tick(context).run_requests or ()
         keys.add(request.run_key)
+        selections.append(request.asset_selection)
     assert len(keys) == 1
+    assert selections == [[COSTS_KEY]] * 2
 
 
 def test_while_the_warehouse_is_held_only_the_window_is_read(
