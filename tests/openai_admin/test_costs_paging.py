@@ -97,6 +97,15 @@ def test_unknown_large_days_shrink_the_second_query(server: ScriptedServer) -> N
     assert [len(asked.all("page")) for asked in server.asked] == [0, 0, 1]
 
 
+@pytest.mark.parametrize(("end", "limits"), [(16, ["46"]), (17, ["31", "31"])])
+def test_half_as_many_more_days_are_asked_for_at_once(
+    server: ScriptedServer, end: int, limits: list[str]
+) -> None:
+    server.otherwise = Account(rows=lambda _: 1)
+    read(server, JANUARY, date(2026, 2, end))
+    assert [asked["limit"] for asked in server.asked] == limits
+
+
 def test_silent_clamp_is_followed_by_token(server: ScriptedServer) -> None:
     server.otherwise = Account(clamp=31)
     pages = read(server, JANUARY, date(2026, 6, 1), rows_per_bucket=1)
