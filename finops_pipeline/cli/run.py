@@ -108,8 +108,15 @@ def run(
         collections = []
         for each in wanted:
             with _resumable(only), progress.phase(f"Collecting {each.start} to {each.end}"):
-                tags = resumption.tags if resumption else {}
-                collections.append(runner.collect(each, team or [], assets=assets, tags=tags))
+                collections.append(
+                    runner.collect(
+                        each,
+                        team or [],
+                        assets=assets,
+                        endpoints=resumption.endpoints if resumption else (),
+                        tags=resumption.tags if resumption else {},
+                    )
+                )
         with progress.phase("Building and publishing"):
             runner.build()
     _report(settings, collections, json=json)

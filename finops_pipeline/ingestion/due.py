@@ -7,78 +7,46 @@ from datetime import date, timedelta
 
 from finops_pipeline.ingestion.days import ranges
 from finops_pipeline.ingestion.loading import ledger_exists
+from finops_pipeline.ingestion.refusals import DONE_WITHOUT
 from finops_pipeline.warehouse.warehouse import Warehouse
 
-_UNSETTLED_BY_TEAM = """
-WITH readings AS (
+_UNSETTLED_BY_TEAM = f"""
+WITH readings AS NOT MATERIALIZED (
   SELECT * FROM raw.collections
   WHERE endpoint IN (SELECT unnest($endpoints)) AND team_id IN (SELECT unnest($teams))
     AND _dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 ),
+contents AS MATERIALIZED (
+  SELECT team_id, endpoint, cost_date, status, max(collected_at) AS read_at
+  FROM readings
+  GROUP BY team_id, endpoint, cost_date, status, content_hash, query_signature
+),
 buckets AS (
   SELECT
-    team_id, endpoint, cost_date, max(collected_at) AS read_at,
-    coalesce(
-      min(content_hash) = max(content_hash) AND min(query_signature) = max(query_signature), false
-    ) AS is_constant
-  FROM readings WHERE status = 'ok' GROUP BY ALL
+    team_id, endpoint, cost_date, max(read_at) AS read_at, max(read_at, 2)[2] AS other_content_at
+  FROM contents WHERE status = 'ok' GROUP BY ALL
 ),
-successful AS (
-  -- The rest is needed only where a content has ever changed: a small part of a long history.
-  SELECT readings.* FROM readings INNER JOIN buckets USING (team_id, endpoint, cost_date)
-  WHERE readings.status = 'ok' AND NOT buckets.is_constant
+late AS (
+  SELECT * FROM buckets WHERE read_at >= (cost_date + 1)::TIMESTAMPTZ + to_days($settle_days)
 ),
-newest AS (
-  SELECT * FROM successful
-  QUALIFY row_number() OVER (
-    PARTITION BY team_id, endpoint, cost_date
-    ORDER BY collected_at DESC, _dlt_load_id DESC, collection_id DESC
-  ) = 1
-),
-content AS (
-  SELECT
-    newest.team_id, newest.endpoint, newest.cost_date, newest.collected_at AS read_at,
-    max(successful.collected_at) FILTER (
-      WHERE successful.content_hash <> newest.content_hash
-        OR successful.query_signature <> newest.query_signature
-    ) AS other_content_at
-  FROM newest
-  INNER JOIN successful USING (team_id, endpoint, cost_date)
+lasting AS (
+  -- Only where a content has ever changed: a small part of a long history.
+  SELECT team_id, endpoint, cost_date, min(readings.collected_at) AS begun_at
+  FROM readings INNER JOIN late USING (team_id, endpoint, cost_date)
+  WHERE readings.status = 'ok' AND readings.collected_at > late.other_content_at
   GROUP BY ALL
 ),
 settled AS (
-  SELECT team_id, endpoint, cost_date FROM buckets
-  WHERE is_constant AND read_at >= (cost_date + 1)::TIMESTAMPTZ + to_days($settle_days)
-  UNION ALL
-  SELECT content.team_id, content.endpoint, content.cost_date
-  FROM content
-  INNER JOIN successful
-    ON content.team_id = successful.team_id AND content.endpoint = successful.endpoint
-    AND content.cost_date = successful.cost_date
-    AND successful.collected_at > coalesce(content.other_content_at, '-infinity')
-  GROUP BY ALL
-  HAVING
-    any_value(content.read_at)
-    >= (content.cost_date + 1)::TIMESTAMPTZ + to_days($settle_days)
-    AND (
-      any_value(content.other_content_at) IS NULL
-      OR any_value(content.read_at) >= min(successful.collected_at) + to_days($settle_days)
-    )
+  SELECT team_id, endpoint, cost_date
+  FROM late LEFT JOIN lasting USING (team_id, endpoint, cost_date)
+  WHERE late.other_content_at IS NULL
+    OR late.read_at >= lasting.begun_at + to_days($settle_days)
 ),
-answered AS (
-  SELECT team_id, endpoint, max(read_at) AS answered_at FROM buckets GROUP BY ALL
-),
-done_without AS (
-  -- Nothing to wait for, until the endpoint answers after all.
-  SELECT readings.team_id, readings.endpoint, readings.cost_date
-  FROM readings LEFT JOIN answered USING (team_id, endpoint)
-  WHERE readings.status = 'unsupported'
-    AND readings.collected_at > coalesce(answered.answered_at, '-infinity')
-),
+{DONE_WITHOUT},
 days AS (
   SELECT team_id, unnest(generate_series(min(cost_date), $yesterday, INTERVAL 1 DAY))::DATE
     AS cost_date
-  FROM readings GROUP BY team_id
+  FROM contents GROUP BY team_id
 ),
 expected AS (
   SELECT days.*, endpoints.endpoint

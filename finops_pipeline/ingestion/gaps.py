@@ -6,44 +6,48 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
+from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
 from finops_pipeline.ingestion.loading import ledger_exists
+from finops_pipeline.ingestion.refusals import DONE_WITHOUT
 from finops_pipeline.warehouse.warehouse import Warehouse
 
 _GRACE = timedelta(hours=12)
 """A day counts as missing only so long after its end: until then a daily run will read it."""
 
-_GAPS = """
+_GAPS = f"""
 WITH teams AS (
   SELECT unnest($teams) AS team_id, unnest($keys) AS key_id
 ),
-readings AS (
+of_teams AS NOT MATERIALIZED (
   SELECT collections.*, collections.key_id IS NOT DISTINCT FROM teams.key_id AS with_this_key
   FROM raw.collections INNER JOIN teams USING (team_id)
-  WHERE collections.endpoint IN (SELECT unnest($endpoints))
-    AND collections._dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
+  WHERE collections._dlt_load_id IN (SELECT load_id FROM raw._dlt_loads WHERE status = 0)
 ),
 days AS (
+  -- By all endpoints: what is expected of one does not depend on which others are looked at.
   SELECT
     team_id,
     unnest(generate_series(
       greatest(min(cost_date), $first_day), $yesterday, INTERVAL 1 DAY
     ))::DATE AS cost_date
-  FROM readings GROUP BY team_id
+  FROM of_teams WHERE endpoint IN (SELECT unnest($every_endpoint)) GROUP BY team_id
 ),
 expected AS (
   SELECT days.*, endpoints.endpoint
   FROM days CROSS JOIN (SELECT unnest($endpoints) AS endpoint) AS endpoints
 ),
-answered AS (
-  SELECT team_id, endpoint, max(collected_at) AS answered_at
-  FROM readings WHERE status = 'ok' GROUP BY ALL
+readings AS NOT MATERIALIZED (
+  SELECT * FROM of_teams WHERE endpoint IN (SELECT unnest($endpoints))
 ),
+{DONE_WITHOUT},
 read AS (
-  -- What an organization does without is as good as read, until the endpoint answers after all.
-  SELECT team_id, endpoint, cost_date, max(collected_at) AS read_at
-  FROM readings LEFT JOIN answered USING (team_id, endpoint)
-  WHERE status = 'ok'
-    OR (status = 'unsupported' AND collected_at > coalesce(answered_at, '-infinity'))
+  SELECT team_id, endpoint, cost_date, max(read_at) AS read_at
+  FROM (
+    SELECT team_id, endpoint, cost_date, max(collected_at) AS read_at
+    FROM readings WHERE status = 'ok' GROUP BY ALL
+    UNION ALL
+    SELECT team_id, endpoint, cost_date, refused_at FROM done_without
+  )
   GROUP BY ALL
 ),
 failures AS (
@@ -100,11 +104,13 @@ def find_gaps(
 ) -> list[Gap]:
     """Gaps of some teams, by team, endpoint and day.
 
-    A team is expected to be read at every endpoint from its first requested day, but not before
-    ``first_day``, to yesterday; an endpoint that it does without is no gap. A day that nobody has
-    asked for yet is missing from twelve hours after its end on.
+    A team is expected to be read at every endpoint from its first requested day, whichever endpoint
+    that was of, but not before ``first_day``, to yesterday; what it does without is no gap (see
+    :mod:`finops_pipeline.ingestion.refusals`). A day that nobody has asked for yet is missing from
+    twelve hours after its end on.
 
     Args:
+        endpoints: Those whose gaps are wanted.
         keys: Team → id of its active key.
         now: Decides what is yesterday (UTC).
 
@@ -121,6 +127,7 @@ def find_gaps(
                 "teams": list(keys),
                 "keys": list(keys.values()),
                 "endpoints": list(endpoints),
+                "every_endpoint": list(ENDPOINT_NAMES),
                 "first_day": first_day,
                 "yesterday": now.date() - timedelta(days=1),
                 "newest_missing": (now - _GRACE).date() - timedelta(days=1),

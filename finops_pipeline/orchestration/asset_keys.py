@@ -11,3 +11,6 @@ REQUESTS_KEY = dg.AssetKey(["raw", "requests"])
 REGISTRY_KEY = dg.AssetKey(["raw", "registry"])
 PRICES_KEY = dg.AssetKey(["raw", "prices"])
 PUBLISHED_KEY = dg.AssetKey(["published_marts"])
+
+OPENAI_OP = "openai"
+"""The step that reads costs and usage, which takes their configuration."""

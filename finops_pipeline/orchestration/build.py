@@ -31,7 +31,7 @@ def build_definitions(pipeline: Pipeline, *, console_level: str = "INFO") -> dg.
 
     Everything runs in the run's own process: starting processes costs more than the work of a
     day. What Dagster would otherwise let a run configure (executor, log, IO manager) is fixed, so
-    that a run chooses days and teams and nothing else.
+    that a run chooses days, teams and endpoints and nothing else.
 
     Args:
         console_level: Threshold of what a run prints; its event log holds everything.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -10,8 +11,16 @@ import dagster as dg
 
 from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion.days import ranges
+from finops_pipeline.ingestion.endpoints import BucketEndpoint
 from finops_pipeline.ingestion.gaps import Gap, find_gaps
+from finops_pipeline.orchestration.asset_keys import OPENAI_OP
 from finops_pipeline.orchestration.pipeline import Pipeline
+from finops_pipeline.orchestration.resuming import (
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    endpoints_of,
+    teams_of,
+)
 from finops_pipeline.registry import Registry
 from finops_pipeline.warehouse.warehouse import Warehouse
 
@@ -24,12 +33,21 @@ once five tries in a row have failed, after which somebody has to look.
 """
 TRIES = 5
 """After so many failed tries in a row nothing is asked for by itself any more."""
+REPAIR_TAG = {"finops/started_by": "repair_gaps"}
 
 
 def current_gaps(
-    pipeline: Pipeline, warehouse: Warehouse, registry: Registry, endpoints: Sequence[str]
+    pipeline: Pipeline,
+    warehouse: Warehouse,
+    registry: Registry,
+    instance: dg.DagsterInstance,
+    endpoints: Sequence[str],
 ) -> list[Gap]:
     """The gaps at some endpoints of all teams that can be read at present.
+
+    A repair that ended before it could write anything into the ledger is a try, too: otherwise a
+    run that cannot even begin would be started again at each evaluation. It is known for as long
+    as Dagster keeps the run.
 
     Raises:
         FinopsError: the warehouse is held for too long.
@@ -38,13 +56,48 @@ def current_gaps(
         teams = registry.collectable_teams(None)
     except UsageError:  # every team was deactivated
         return []
-    return find_gaps(
+    gaps = find_gaps(
         warehouse,
         endpoints=endpoints,
         keys={team.team_id: team.key.key_id for team in teams if team.key is not None},
         first_day=pipeline.settings.start_date,
         now=pipeline.now(),
     )
+    ended = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    lost = instance.get_run_records(dg.RunsFilter(tags=REPAIR_TAG, statuses=ended)) if gaps else []
+    return [_with_lost_runs(gap, lost) for gap in gaps]
+
+
+def _with_lost_runs(gap: Gap, lost: Sequence[dg.RunRecord]) -> Gap:
+    missed = [record for record in lost if _should_have_read(record, gap)]
+    if not missed:
+        return gap
+    run_ids = [record.dagster_run.run_id for record in missed]
+    ended = [record.update_timestamp for record in missed]
+    return replace(
+        gap,
+        tries=gap.tries | set(run_ids),
+        tried_at=max([*ended, gap.tried_at] if gap.tried_at else ended),
+        error=gap.error or f"Run {run_ids[0]} ended before it read anything.",
+    )
+
+
+def _should_have_read(record: dg.RunRecord, gap: Gap) -> bool:
+    run = record.dagster_run
+    endpoints = endpoints_of(run, OPENAI_OP)
+    return (
+        run.run_id not in gap.failed_runs
+        and gap.team_id in teams_of(run, OPENAI_OP)
+        and (not endpoints or gap.endpoint in endpoints)
+        and run.tags[RANGE_START_TAG] <= gap.day.isoformat() <= run.tags[RANGE_END_TAG]
+        and (gap.read_at is None or gap.read_at < record.update_timestamp)
+    )
+
+
+def gaps_of(gaps: Iterable[Gap], endpoints: Iterable[BucketEndpoint]) -> list[Gap]:
+    """Those at some endpoints, as an asset's."""
+    names = {endpoint.name for endpoint in endpoints}
+    return [gap for gap in gaps if gap.endpoint in names]
 
 
 def verdict(gaps: Sequence[Gap]) -> dict[str, Any]:

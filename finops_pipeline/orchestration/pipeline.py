@@ -2,7 +2,7 @@
 
 Assets close over one :class:`Pipeline` instead of taking Dagster resources, because a resource's
 fields can be changed by anyone who may open the launchpad: a key could be sent to another host,
-or another program started in dbt's place. A run chooses days and teams, and nothing else.
+or another program started in dbt's place. A run chooses days, teams and endpoints alone.
 """
 
 from __future__ import annotations

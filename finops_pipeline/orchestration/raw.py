@@ -1,24 +1,26 @@
 """The raw data: costs and usage, two daily-partitioned assets that one step reads for all teams."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import date
 
 import dagster as dg
 from pydantic import Field
 
-from finops_pipeline.errors import FinopsError
+from finops_pipeline.errors import FinopsError, UsageError
 from finops_pipeline.ingestion.collect import collect
 from finops_pipeline.ingestion.endpoints import (
     COSTS_ENDPOINT,
+    ENDPOINT_NAMES,
     USAGE_ENDPOINTS,
     BucketEndpoint,
 )
 from finops_pipeline.ingestion.outcome import BucketOutcome
-from finops_pipeline.orchestration.asset_keys import COSTS_KEY, USAGE_KEY
+from finops_pipeline.orchestration.asset_keys import COSTS_KEY, OPENAI_OP, USAGE_KEY
 from finops_pipeline.orchestration.completeness import (
     EVERY_DAY,
     EVERY_DAY_DESCRIPTION,
     current_gaps,
+    gaps_of,
     verdict,
 )
 from finops_pipeline.orchestration.instance import enter_run
@@ -32,8 +34,6 @@ from finops_pipeline.orchestration.reporting import (
     read_for_nobody,
 )
 from finops_pipeline.orchestration.resuming import broken_off_runs
-
-OPENAI_OP = "openai"
 
 ENDPOINTS_OF: dict[dg.AssetKey, tuple[BucketEndpoint, ...]] = {
     COSTS_KEY: (COSTS_ENDPOINT,),
@@ -62,6 +62,16 @@ class CollectConfig(dg.Config):
     """What a run may choose besides its days."""
 
     teams: list[str] = Field(default=[], description="Team ids; none: every active team.")
+
+
+class BucketsConfig(CollectConfig):
+    """Which buckets a run reads, besides its days."""
+
+    endpoints: list[str] = Field(
+        default=[],
+        description="Endpoints, as costs or images; none: all of the selected assets. "
+        "A selected asset that has none of them is left out.",
+    )
 
 
 def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
@@ -96,17 +106,12 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
         can_subset=True,
     )
     def openai(
-        context: dg.AssetExecutionContext, config: CollectConfig
+        context: dg.AssetExecutionContext, config: BucketsConfig
     ) -> Iterator[dg.AssetCheckResult]:
         enter_run(context.instance, context.run.run_id)
         days = sorted(date.fromisoformat(key) for key in context.partition_keys)
-        wanted = {
-            key: endpoints
-            for key, endpoints in ENDPOINTS_OF.items()
-            if key in context.selected_asset_keys
-        }
-        endpoints = [each for chosen in wanted.values() for each in chosen]
         try:
+            wanted = _wanted(context.selected_asset_keys, config.endpoints)
             with pipeline.open_registry(context.run.run_id) as registry:
                 teams = registry.collectable_teams(config.teams or None)
                 reports = _Reports(context, wanted, len(teams))
@@ -119,13 +124,17 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
                     end=days[-1],
                     run_id=context.run.run_id,
                     concurrency=pipeline.settings.max_concurrent_teams,
-                    endpoints=endpoints,
+                    endpoints=[each for chosen in wanted.values() for each in chosen],
                     resumed_runs=broken_off_runs(context.instance, context.run),
                     on_progress=Reporter(pipeline, context),
                     on_landed=reports.landed,
                 )
                 gaps = current_gaps(
-                    pipeline, pipeline.warehouse, registry, [each.name for each in endpoints]
+                    pipeline,
+                    pipeline.warehouse,
+                    registry,
+                    context.instance,
+                    [each.name for key in wanted for each in ENDPOINTS_OF[key]],
                 )
         except FinopsError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -133,13 +142,44 @@ def build_raw_assets(pipeline: Pipeline) -> dg.AssetsDefinition:
         for key, chosen in wanted.items():
             names = [endpoint.name for endpoint in chosen]
             yield every_team(collection, key, names)
-            of_asset = [gap for gap in gaps if gap.endpoint in names]
-            yield dg.AssetCheckResult(asset_key=key, check_name=EVERY_DAY, **verdict(of_asset))
+            # Of all its endpoints, whichever this run was about.
+            yield dg.AssetCheckResult(
+                asset_key=key, check_name=EVERY_DAY, **verdict(gaps_of(gaps, ENDPOINTS_OF[key]))
+            )
         for key, empty_handed in reports.empty_handed.items():
             failed = collection.failed_at([endpoint.name for endpoint in wanted[key]])
             raise read_for_nobody(key, empty_handed, len(days), failed)
 
     return openai
+
+
+def _wanted(
+    assets: Set[dg.AssetKey], names: Sequence[str]
+) -> dict[dg.AssetKey, tuple[BucketEndpoint, ...]]:
+    """The endpoints that a run reads, by asset; no names: all of the assets'.
+
+    Raises:
+        UsageError: a name is unknown, or of an asset that the run does not read.
+    """
+    found = {key: endpoints for key, endpoints in ENDPOINTS_OF.items() if key in assets}
+    known = [each.name for endpoints in found.values() for each in endpoints]
+    for name in names:
+        if name not in ENDPOINT_NAMES:
+            raise UsageError(
+                f"There is no endpoint {name!r}.", f"The endpoints are {', '.join(ENDPOINT_NAMES)}."
+            )
+        if name not in known:
+            raise UsageError(
+                f"The endpoint {name} belongs to an asset that this run does not read.",
+                f"Select that asset too, or choose among {', '.join(known)}.",
+            )
+    if not names:
+        return found
+    chosen = {
+        key: tuple(each for each in endpoints if each.name in names)
+        for key, endpoints in found.items()
+    }
+    return {key: endpoints for key, endpoints in chosen.items() if endpoints}
 
 
 class _Reports:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 import dagster as dg
@@ -15,33 +15,35 @@ from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.days import ranges
 from finops_pipeline.ingestion.endpoints import ENDPOINT_NAMES
 from finops_pipeline.ingestion.gaps import Gap
-from finops_pipeline.orchestration.completeness import EVERY_DAY, TRIES, current_gaps, verdict
+from finops_pipeline.orchestration.asset_keys import OPENAI_OP
+from finops_pipeline.orchestration.completeness import (
+    EVERY_DAY,
+    REPAIR_TAG,
+    TRIES,
+    current_gaps,
+    gaps_of,
+    verdict,
+)
 from finops_pipeline.orchestration.instance import fail_dead_runs
 from finops_pipeline.orchestration.jobs import BUILD, COLLECT, UNDER_WAY
 from finops_pipeline.orchestration.pipeline import Pipeline
-from finops_pipeline.orchestration.raw import ENDPOINTS_OF, OPENAI_OP
-from finops_pipeline.orchestration.resuming import (
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    range_tags,
-    teams_of,
-)
+from finops_pipeline.orchestration.raw import ENDPOINTS_OF
+from finops_pipeline.orchestration.resuming import range_tags
 
-_REPAIR_TAG = {"finops/started_by": "repair_gaps"}
 _FIRST_WAIT = timedelta(hours=1)
 _RUNS_AT_ONCE = 4
-_REMEMBERED = timedelta(days=60)
 _PATIENCE_SECONDS = 10.0
 """Dagster gives a sensor's evaluation a minute."""
 
 
 @dataclass(frozen=True)
 class Repair:
-    """One run: these teams for these days (UTC, both inclusive)."""
+    """One run: these teams at these endpoints for these days (UTC, both inclusive)."""
 
     start: date
     end: date
     teams: tuple[str, ...]
+    endpoints: tuple[str, ...]
 
 
 def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> dg.SensorDefinition:
@@ -73,15 +75,11 @@ def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> d
         try:
             with pipeline.open_registry() as registry:
                 warehouse = pipeline.warehouse.with_patience(_PATIENCE_SECONDS)
-                gaps = current_gaps(pipeline, warehouse, registry, ENDPOINT_NAMES)
+                gaps = current_gaps(pipeline, warehouse, registry, instance, ENDPOINT_NAMES)
         except FinopsError as error:
             return dg.SkipReason(str(error))
-        gaps = with_lost_runs(gaps, instance, now)
         repairs = plan(gaps, now)
-        judged = {
-            key: verdict([gap for gap in gaps if gap.endpoint in {each.name for each in endpoints}])
-            for key, endpoints in ENDPOINTS_OF.items()
-        }
+        judged = {key: verdict(gaps_of(gaps, endpoints)) for key, endpoints in ENDPOINTS_OF.items()}
         digests = {
             key.to_user_string(): hashlib.sha256(repr(each).encode()).hexdigest()
             for key, each in judged.items()
@@ -103,17 +101,47 @@ def build_repair_sensor(pipeline: Pipeline, status: dg.DefaultSensorStatus) -> d
 
 
 def plan(gaps: Iterable[Gap], now: datetime) -> list[Repair]:
-    """The runs that read exactly the gaps whose turn it is; teams with equal days share one."""
-    days: dict[str, set[date]] = defaultdict(set)
+    """The runs that read exactly the gaps whose turn it is, and as few as may be."""
+    missing: dict[tuple[str, str], list[date]] = defaultdict(list)
     for gap in gaps:
         if _is_due(gap, now):
-            days[gap.team_id].add(gap.day)
-    teams: dict[tuple[date, date], list[str]] = defaultdict(list)
-    for team, missing in sorted(days.items()):
-        for stretch in ranges(sorted(missing)):
-            teams[stretch].append(team)
-    repairs = [Repair(start, end, tuple(who)) for (start, end), who in sorted(teams.items())]
+            missing[gap.team_id, gap.endpoint].append(gap.day)
+    # Not by day, then endpoint: each stretch of an endpoint's days stays in one piece, which takes
+    # the fewest calls.
+    stretches: dict[tuple[date, date], set[tuple[str, str]]] = defaultdict(set)
+    for bucket, days in missing.items():
+        for stretch in ranges(sorted(days)):
+            stretches[stretch].add(bucket)
+    repairs = [
+        Repair(start, end, teams, endpoints)
+        for (start, end), buckets in sorted(stretches.items())
+        for teams, endpoints in _blocks(buckets)
+    ]
     return repairs[:_RUNS_AT_ONCE]
+
+
+def _blocks(buckets: set[tuple[str, str]]) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """(Team, endpoint) pairs as blocks of teams times endpoints, each pair in exactly one.
+
+    Teams share a block that miss the same endpoints, or endpoints do that miss the same teams:
+    whichever makes fewer.
+    """
+    by_team = _alike(buckets)
+    by_endpoint = _alike({(endpoint, team) for team, endpoint in buckets})
+    if len(by_endpoint) < len(by_team):
+        return sorted((teams, endpoints) for teams, endpoints in by_endpoint.items())
+    return sorted((teams, endpoints) for endpoints, teams in by_team.items())
+
+
+def _alike(pairs: set[tuple[str, str]]) -> Mapping[tuple[str, ...], tuple[str, ...]]:
+    """Sets of second elements, and the first elements that are paired with just those."""
+    seconds: dict[str, list[str]] = defaultdict(list)
+    for first, second in sorted(pairs):
+        seconds[first].append(second)
+    firsts: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for first, paired in seconds.items():
+        firsts[tuple(paired)].append(first)
+    return {paired: tuple(alike) for paired, alike in firsts.items()}
 
 
 def _is_due(gap: Gap, now: datetime) -> bool:
@@ -123,46 +151,14 @@ def _is_due(gap: Gap, now: datetime) -> bool:
     return gap.tried_at is None or now >= gap.tried_at + _FIRST_WAIT * 2 ** (tries - 1)
 
 
-def with_lost_runs(gaps: Sequence[Gap], instance: dg.DagsterInstance, now: datetime) -> list[Gap]:
-    """Count repairs that ended before they could write anything into the ledger as tries, too.
-
-    Otherwise a run that cannot even begin would be started again at each evaluation.
-    """
-    wanted = dg.RunsFilter(
-        tags=_REPAIR_TAG,
-        statuses=[dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED],
-        created_after=now - _REMEMBERED,
-    )
-    lost = instance.get_run_records(wanted)
-    return [_with_lost_runs(gap, lost) for gap in gaps]
-
-
-def _with_lost_runs(gap: Gap, lost: Sequence[dg.RunRecord]) -> Gap:
-    missed = [record for record in lost if _should_have_read(record, gap)]
-    if not missed:
-        return gap
-    run_ids = [record.dagster_run.run_id for record in missed]
-    ended = [record.update_timestamp for record in missed]
-    return replace(
-        gap,
-        tries=gap.tries | set(run_ids),
-        tried_at=max([*ended, gap.tried_at] if gap.tried_at else ended),
-        error=gap.error or f"Run {run_ids[0]} ended before it read anything.",
-    )
-
-
-def _should_have_read(record: dg.RunRecord, gap: Gap) -> bool:
-    run = record.dagster_run
-    return (
-        run.run_id not in gap.failed_runs
-        and gap.team_id in teams_of(run, OPENAI_OP)
-        and run.tags[RANGE_START_TAG] <= gap.day.isoformat() <= run.tags[RANGE_END_TAG]
-        and (gap.read_at is None or gap.read_at < record.update_timestamp)
-    )
-
-
 def _request(repair: Repair) -> dg.RunRequest:
+    config = {"teams": list(repair.teams), "endpoints": list(repair.endpoints)}
     return dg.RunRequest(
-        run_config={"ops": {OPENAI_OP: {"config": {"teams": list(repair.teams)}}}},
-        tags={**range_tags(repair.start, repair.end), **_REPAIR_TAG},
+        run_config={"ops": {OPENAI_OP: {"config": config}}},
+        asset_selection=[
+            key
+            for key, endpoints in ENDPOINTS_OF.items()
+            if any(endpoint.name in repair.endpoints for endpoint in endpoints)
+        ],
+        tags={**range_tags(repair.start, repair.end), **REPAIR_TAG},
     )

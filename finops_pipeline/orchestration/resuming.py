@@ -44,25 +44,35 @@ def broken_off_runs(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[st
 
 @dataclass(frozen=True)
 class Resumption:
-    """What a run asked for that broke off: days (UTC, both inclusive), teams and assets.
+    """What a run asked for that broke off: days (UTC, both inclusive), teams, endpoints and assets.
 
-    No teams and no assets: all of them.
+    No teams, no endpoints and no assets: all of them.
     """
 
     run_id: str
     start: date
     end: date
     teams: list[str]
+    endpoints: list[str]
     assets: list[dg.AssetKey]
     tags: dict[str, str]
 
 
 def teams_of(run: dg.DagsterRun, op: str) -> list[str]:
     """The teams that a run was configured with; none: all of them."""
+    return list(_config_of(run, op).get("teams", ()))
+
+
+def endpoints_of(run: dg.DagsterRun, op: str) -> list[str]:
+    """The endpoints that a run was configured with; none: all of its assets."""
+    return list(_config_of(run, op).get("endpoints", ()))
+
+
+def _config_of(run: dg.DagsterRun, op: str) -> Mapping[str, Any]:
     config: Mapping[str, Any] = run.run_config
     for name in ("ops", op, "config"):
         config = config.get(name, {})
-    return list(config.get("teams", ()))
+    return config
 
 
 def newest_broken_off(instance: dg.DagsterInstance, *, job: str, op: str) -> Resumption:
@@ -83,6 +93,7 @@ def newest_broken_off(instance: dg.DagsterInstance, *, job: str, op: str) -> Res
                 date.fromisoformat(run.tags[RANGE_START_TAG]),
                 date.fromisoformat(run.tags[RANGE_END_TAG]),
                 teams_of(run, op),
+                endpoints_of(run, op),
                 sorted(run.asset_selection or ()),
                 {_PARENT_TAG: run.run_id, _ROOT_TAG: run.tags.get(_ROOT_TAG, run.run_id)},
             )

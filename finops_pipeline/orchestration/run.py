@@ -11,13 +11,12 @@ import dagster as dg
 from finops_pipeline.errors import FinopsError
 from finops_pipeline.ingestion.outcome import Collection
 from finops_pipeline.ingestion.request_outcome import RequestLanding
-from finops_pipeline.orchestration.asset_keys import LEGACY_KEY
+from finops_pipeline.orchestration.asset_keys import LEGACY_KEY, OPENAI_OP
 from finops_pipeline.orchestration.build import build_definitions
 from finops_pipeline.orchestration.instance import process_tags
 from finops_pipeline.orchestration.jobs import BUILD, COLLECT, COLLECT_LEGACY, LOAD_REQUESTS
 from finops_pipeline.orchestration.legacy import LEGACY_OP
 from finops_pipeline.orchestration.pipeline import Pipeline
-from finops_pipeline.orchestration.raw import OPENAI_OP
 from finops_pipeline.orchestration.resuming import Resumption, newest_broken_off, range_tags
 
 
@@ -57,12 +56,14 @@ class Runner:
         teams: Sequence[str] = (),
         *,
         assets: Sequence[dg.AssetKey] = (),
+        endpoints: Sequence[str] = (),
         tags: Mapping[str, str] | None = None,
     ) -> Collection:
         """Run the job ``collect``, or ``collect_legacy_usage``; the result has who failed.
 
         Args:
             assets: The raw assets to read; none: costs and usage.
+            endpoints: Which of their endpoints; none: all of them. Not for legacy usage.
             tags: More tags of the run, as those of a :class:`Resumption`.
 
         Raises:
@@ -71,10 +72,10 @@ class Runner:
         """
         self._collections.clear()
         job, op = _job_of(assets)
-        config = {"ops": {op: {"config": {"teams": list(teams)}}}}
+        chosen = {"teams": list(teams)} | ({"endpoints": list(endpoints)} if endpoints else {})
         result = self._execute(
             job,
-            config,
+            {"ops": {op: {"config": chosen}}},
             {**range_tags(days.start, days.end), **(tags or {})},
             assets,
         )

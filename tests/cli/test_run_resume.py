@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from finops_pipeline.cli.days import chosen_days
@@ -17,9 +18,13 @@ from finops_pipeline.errors import UsageError
 from finops_pipeline.ingestion import collect
 from finops_pipeline.ingestion.outcome import Progress
 from finops_pipeline.ingestion.tables import RAW_TABLES
+from finops_pipeline.orchestration.instance import open_instance
+from finops_pipeline.orchestration.resuming import range_tags
+from finops_pipeline.orchestration.run import Runner
 from finops_pipeline.registry import open_registry
 from finops_pipeline.settings import ExplicitSettings, load_settings
 from finops_pipeline.simulator import Scenario, SimulatedServer
+from finops_pipeline.warehouse import Warehouse
 
 Finops = Callable[..., Any]
 TODAY = datetime.now(UTC).date()
@@ -86,6 +91,30 @@ def test_an_interrupted_run_says_how_to_go_on_and_is_resumed(
         "dry_run": True,
     }
     assert finops("housekeeping").stdout.startswith("Deleted 0 rows of incomplete loads, 0 old")
+
+
+def test_resuming_reads_the_teams_and_endpoints_of_the_run(
+    finops: Finops, company: SimulatedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Runner, "build", lambda _: None)
+    start, end = date(2026, 1, 1), date(2026, 1, 3)
+    settings = load_settings()
+    Warehouse.from_settings(settings).ensure_folder()
+    open_instance(settings).add_run(
+        dg.DagsterRun(
+            job_name="collect",
+            status=dg.DagsterRunStatus.CANCELED,
+            run_config={
+                "ops": {"openai": {"config": {"teams": ["search"], "endpoints": ["images"]}}}
+            },
+            tags=range_tags(start, end),
+        )
+    )
+    resumed = finops("run", "--resume", "--json")
+    assert resumed.code == 0, resumed.stderr
+    assert json.loads(resumed.stdout)["buckets_read"] == 3
+    paths = {request.path for request in company.control.requests()}
+    assert paths - {"/v1/organization/projects"} == {"/v1/organization/usage/images"}
 
 
 @pytest.mark.parametrize(

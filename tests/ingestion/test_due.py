@@ -273,6 +273,29 @@ def test_an_endpoint_that_an_organization_does_without_waits_for_nothing(ledger:
     # Once it answers, it may have something to say about every day.
     ledger.read(YESTERDAY, SETTLED + SECOND, endpoint="images")
     assert ledger.all_due(endpoints=["images"]) == [(OLD, YESTERDAY)]
+    # Every day but the first is refused again: asked once more, it is left alone.
+    for day in days[1:]:
+        ledger.read(day, SETTLED + 2 * SECOND, None, endpoint="images", unread="unsupported")
+    ledger.read(YESTERDAY, SETTLED + 3 * SECOND, endpoint="images")
+    assert ledger.all_due(endpoints=["images"]) == [(OLD, OLD), WINDOW]
+
+
+def test_days_that_were_refused_while_a_permission_was_withdrawn_are_read_again(
+    ledger: Ledger,
+) -> None:
+    """However often they were refused meanwhile."""
+    late = SETTLED + timedelta(days=60)
+    ledger.read(OLD, SETTLED, endpoint="images")
+    gap = [OLD + timedelta(days=number) for number in range(1, (WINDOW[0] - OLD).days)]
+    for day in gap:
+        for more in (SECOND, 2 * SECOND):
+            ledger.read(day, late + more, None, endpoint="images", unread="unsupported")
+    assert ledger.all_due(endpoints=["images"]) == [WINDOW]
+    ledger.read(YESTERDAY, late + 3 * SECOND, endpoint="images")
+    assert ledger.all_due(endpoints=["images"]) == [(gap[0], YESTERDAY)]
+    for day in gap:
+        ledger.read(day, late + 4 * SECOND, endpoint="images")
+    assert ledger.all_due(endpoints=["images"]) == [WINDOW]
 
 
 def test_days_outside_of_what_is_collected_are_never_due(ledger: Ledger) -> None:

@@ -130,6 +130,50 @@ def test_what_an_organization_does_without_is_no_gap(whole: Ledger) -> None:
     assert days(gaps(whole, endpoints=["images"])) == list(range(10, 19)), "it answers after all"
 
 
+def test_a_refusal_that_an_answer_did_not_change_is_no_gap(whole: Ledger) -> None:
+    def refuse(number: int, hours: int) -> None:
+        at = AT + timedelta(hours=hours)
+        day = date(2026, 3, number)
+        whole.read(day, at, None, endpoint="images", unread="unsupported")
+
+    for number in range(10, 19):
+        refuse(number, hours=0)
+    refuse(12, hours=1)
+    whole.read(YESTERDAY, AT + timedelta(hours=2), endpoint="images")
+    assert days(gaps(whole, endpoints=["images"])) == list(range(10, 19)), "once more"
+    for number in range(10, 18):
+        refuse(number, hours=3)
+    assert days(gaps(whole, endpoints=["images"])) == [18]
+    whole.read(YESTERDAY, AT + timedelta(hours=4), endpoint="images")
+    assert days(gaps(whole, endpoints=["images"])) == [18], "the others were confirmed"
+    whole.read(date(2026, 3, 10), AT + timedelta(hours=5), None, endpoint="images")
+    assert days(gaps(whole, endpoints=["images"])) == [10, 18], "a failure all the same"
+    refuse(18, hours=4)
+    refuse(18, hours=5)
+    assert days(gaps(whole, endpoints=["images"])) == [10]
+
+
+def test_an_answer_of_another_team_or_endpoint_confirms_nothing(whole: Ledger) -> None:
+    for hours in (0, 2):
+        at = AT + timedelta(hours=hours)
+        whole.read(YESTERDAY, at, None, endpoint="images", unread="unsupported")
+    for team, endpoint in (("search", "embeddings"), ("support", "images")):
+        whole.read(FIRST, AT, None, endpoint=endpoint, team=team, unread="unsupported")
+        whole.read(YESTERDAY, AT + timedelta(hours=1), endpoint=endpoint, team=team)
+    whole.read(FIRST, AT + timedelta(hours=3), endpoint="images")
+    found = gaps(whole, "search", "support", endpoints=["images", "embeddings"])
+    of_images = [gap for gap in found if (gap.team_id, gap.endpoint) == ("search", "images")]
+    assert days(of_images) == list(range(11, 20))
+
+
+def test_the_first_day_is_that_of_all_endpoints_and_not_of_legacy_usage(ledger: Ledger) -> None:
+    ledger.read(date(2026, 2, 1), AT, endpoint="legacy_usage")
+    ledger.read(date(2026, 3, 1), AT, endpoint="embeddings")
+    for number in range(15, 20):
+        ledger.read(date(2026, 3, number), AT)
+    assert days(gaps(ledger, endpoints=["costs"])) == list(range(1, 15))
+
+
 def test_each_team_has_its_own(whole: Ledger) -> None:
     whole.read(date(2026, 3, 18), AT, team="support")
     found = gaps(whole, keys={"search": "a key", "support": "another"})

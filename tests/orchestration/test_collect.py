@@ -216,6 +216,40 @@ def test_usage_can_be_read_alone(company: Workplace, launcher: Launcher) -> None
     assert "/v1/organization/usage/completions" in paths
 
 
+def collect_endpoints(
+    launcher: Launcher, *endpoints: str, assets: list[dg.AssetKey] | None = None
+) -> dg.ExecuteInProcessResult:
+    return launcher.definitions.resolve_job_def("collect").execute_in_process(
+        instance=launcher.instance,
+        raise_on_error=False,
+        asset_selection=assets,
+        run_config={"ops": {"openai": {"config": {"endpoints": list(endpoints)}}}},
+        partition_key="2026-01-26",
+    )
+
+
+def test_single_endpoints_can_be_read(company: Workplace, launcher: Launcher) -> None:
+    company.server.control.reset_requests()
+    result = collect_endpoints(launcher, "images", "embeddings")
+    assert result.success
+    paths = {request.path for request in company.server.control.requests()}
+    assert paths - {"/v1/organization/projects"} == {
+        "/v1/organization/usage/embeddings",
+        "/v1/organization/usage/images",
+    }
+    assert launcher.instance.get_materialized_partitions(USAGE) == {"2026-01-26"}
+    assert launcher.instance.get_materialized_partitions(COSTS) == set()
+    judged = {evaluation.asset_key for evaluation in result.get_asset_check_evaluations()}
+    assert judged == {USAGE}, "an asset that has none of them is left out"
+
+
+def test_an_endpoint_that_the_run_does_not_read_fails_it_in_words(launcher: Launcher) -> None:
+    unknown = collect_endpoints(launcher, "costs", "pictures")
+    assert reason(unknown).startswith("There is no endpoint 'pictures'. The endpoints are costs, ")
+    elsewhere = collect_endpoints(launcher, "images", assets=[COSTS])
+    assert "images belongs to an asset that this run does not read" in reason(elsewhere)
+
+
 def test_an_unknown_team_fails_the_run_in_words(company: Workplace, launcher: Launcher) -> None:
     result = launcher.collect(date(2026, 1, 1), date(2026, 1, 1), teams=("nobody",))
     assert "'nobody' is not registered" in reason(result)

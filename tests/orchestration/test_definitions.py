@@ -63,17 +63,21 @@ def test_the_graph_reads_well(launcher: Launcher) -> None:
     assert {"collect", "build"} <= set(jobs)
 
 
-def test_a_run_chooses_days_and_teams_and_nothing_else(launcher: Launcher) -> None:
+def test_a_run_chooses_days_teams_and_endpoints_and_nothing_else(launcher: Launcher) -> None:
     repository = launcher.definitions.get_repository_def()
     jobs = {job.name: job for job in repository.get_all_jobs()}
     settable = {name: set(_leaves(job.run_config_schema.config_type)) for name, job in jobs.items()}
     assert settable == {
-        "collect": {"ops/openai/config/teams"},
+        "collect": {"ops/openai/config/teams", "ops/openai/config/endpoints"},
         "collect_legacy_usage": {"ops/legacy_usage/config/teams"},
         "load_requests": set(),
         "build": set(),
         "housekeeping": set(),
-        "__ASSET_JOB": {"ops/openai/config/teams", "ops/legacy_usage/config/teams"},
+        "__ASSET_JOB": {
+            "ops/openai/config/teams",
+            "ops/openai/config/endpoints",
+            "ops/legacy_usage/config/teams",
+        },
     }
 
 

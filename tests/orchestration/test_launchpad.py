@@ -1,4 +1,4 @@
-"""What somebody at the launchpad may choose: days and teams, and never where a key goes."""
+"""What somebody at the launchpad may choose: days, teams, endpoints, never where a key goes."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 from finops_pipeline.ingestion.gaps import Gap
 from finops_pipeline.orchestration import build_definitions
 from finops_pipeline.orchestration.asset_keys import COSTS_KEY, USAGE_KEY
+from finops_pipeline.orchestration.completeness import TRIES
 from finops_pipeline.orchestration.repair import Repair, plan
 from finops_pipeline.orchestration.resuming import range_tags
 from finops_pipeline.registry import open_registry
@@ -28,10 +29,12 @@ def day(number: int) -> date:
     return date(2026, 3, number)
 
 
-def gaps(team: str, *days: int, tries: int = 0, ago: timedelta = HOUR) -> list[Gap]:
+def gaps(
+    team: str, *days: int, endpoint: str = "costs", tries: int = 0, ago: timedelta = HOUR
+) -> list[Gap]:
     runs = frozenset(f"run {number}" for number in range(tries))
     tried_at = NOW - ago if tries else None
-    return [Gap(team, "costs", day(number), None, runs, runs, tried_at, "500") for number in days]
+    return [Gap(team, endpoint, day(number), None, runs, runs, tried_at, "500") for number in days]
 
 
 def test_teams_with_equal_days_share_a_run_and_nothing_else_is_read() -> None:
@@ -41,9 +44,44 @@ def test_teams_with_equal_days_share_a_run_and_nothing_else_is_read() -> None:
         *gaps("research", 2, 3),
     ]
     assert plan(found, NOW) == [
-        Repair(day(1), day(3), ("search", "support")),
-        Repair(day(2), day(3), ("research",)),
-        Repair(day(7), day(7), ("search",)),
+        Repair(day(1), day(3), ("search", "support"), ("costs",)),
+        Repair(day(2), day(3), ("research",), ("costs",)),
+        Repair(day(7), day(7), ("search",), ("costs",)),
+    ]
+
+
+def test_only_teams_that_miss_the_same_endpoints_share_a_run() -> None:
+    found = [
+        *gaps("research", 1, 2, endpoint="images"),
+        *gaps("search", 1, 2),
+        *gaps("search", 1, 2, endpoint="images"),
+        *gaps("support", 1, 2),
+        *gaps("support", 1, 2, endpoint="images"),
+    ]
+    assert plan(found, NOW) == [
+        Repair(day(1), day(2), ("research",), ("images",)),
+        Repair(day(1), day(2), ("search", "support"), ("costs", "images")),
+    ]
+
+
+def test_endpoints_that_miss_the_same_teams_share_a_run_where_that_makes_fewer() -> None:
+    found = [
+        *gaps("research", 1, endpoint="images"),
+        *gaps("search", 1),
+        *gaps("search", 1, endpoint="images"),
+        *gaps("support", 1),
+    ]
+    assert plan(found, NOW) == [
+        Repair(day(1), day(1), ("research", "search"), ("images",)),
+        Repair(day(1), day(1), ("search", "support"), ("costs",)),
+    ]
+
+
+def test_the_days_of_an_endpoint_stay_in_one_run() -> None:
+    found = [*gaps("search", 1, 2, 3), *gaps("search", 2, endpoint="images")]
+    assert plan(found, NOW) == [
+        Repair(day(1), day(3), ("search",), ("costs",)),
+        Repair(day(2), day(2), ("search",), ("images",)),
     ]
 
 
@@ -94,15 +132,24 @@ class Daemon:
                 request.tags[f"dagster/asset_partition_range_{end}"] for end in ("start", "end")
             )
             asked.append((first, last, request.run_config["ops"]["openai"]["config"]["teams"]))
-            self._run(request.run_config, dict(request.tags))
+            self._run(request.run_config, dict(request.tags), request.asset_selection)
         return asked
 
-    def collect(self, first: int, last: int) -> None:
-        self._run({}, range_tags(day(first), day(last)))
+    def collect(self, first: int, last: int) -> dg.ExecuteInProcessResult:
+        return self._run({}, range_tags(day(first), day(last)))
 
-    def _run(self, config: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def _run(
+        self,
+        config: Mapping[str, Any],
+        tags: Mapping[str, str],
+        assets: Sequence[dg.AssetKey] | None = None,
+    ) -> dg.ExecuteInProcessResult:
         result = self.definitions.resolve_job_def("collect").execute_in_process(
-            instance=self.instance, raise_on_error=False, run_config=config, tags=tags
+            instance=self.instance,
+            raise_on_error=False,
+            run_config=config,
+            tags=tags,
+            asset_selection=assets,
         )
         # The ledger's times are the machine's; here they have to be the test's.
         self.now += timedelta(seconds=1)
@@ -111,6 +158,7 @@ class Daemon:
                 "UPDATE raw.collections SET collected_at = $now WHERE run_id = $run",
                 {"now": self.now, "run": result.run_id},
             )
+        return result
 
 
 @pytest.fixture
@@ -168,16 +216,45 @@ def test_it_reads_exactly_what_is_missing_or_failed(daemon: Daemon) -> None:
     assert daemon.said[-1].passed
 
 
-def test_it_reads_what_is_missing_of_one_usage_endpoint(daemon: Daemon) -> None:
-    daemon.collect(1, 11)
+def test_it_reads_exactly_the_endpoints_that_are_missing(daemon: Daemon) -> None:
+    daemon.collect(9, 11)
     daemon.workplace.raw(
-        "DELETE FROM raw.collections WHERE team_id = 'search' AND cost_date = '2026-03-07' "
-        "AND endpoint = 'embeddings'"
+        "DELETE FROM raw.collections WHERE cost_date = '2026-03-10' "
+        "AND (team_id, endpoint) IN (('search', 'embeddings'), ('support', 'costs'))"
     )
     found = daemon.evaluate()
-    (request,) = found.run_requests or ()
-    assert request.tags["dagster/asset_partition_range_start"] == "2026-03-07"
-    judged = {event.asset_key: event for event in found.asset_events}
+    assert [request.asset_selection for request in found.run_requests or ()] == [
+        [USAGE_KEY],
+        [COSTS_KEY],
+    ]
+    daemon.workplace.server.control.reset_requests()
+    assert daemon.tick() == [
+        ("2026-03-10", "2026-03-10", ["search"]),
+        ("2026-03-10", "2026-03-10", ["support"]),
+    ]
+    names = "/v1/organization/projects"
+    assert [
+        (request.path, request.last4)
+        for request in daemon.workplace.server.control.requests()
+        if request.path != names
+    ] == [
+        ("/v1/organization/usage/embeddings", key_of(daemon, "search")[-4:]),
+        ("/v1/organization/costs", key_of(daemon, "support")[-4:]),
+    ]
+    repaired = daemon.workplace.raw(
+        "SELECT team_id, endpoint, cost_date FROM raw.collections "
+        "WHERE collected_at > $first ORDER BY ALL",
+        first=NOW + timedelta(seconds=1),
+    )
+    assert repaired == [("search", "embeddings", day(10)), ("support", "costs", day(10))]
+    assert daemon.tick() == []
+    assert daemon.said[-1].passed
+
+
+def test_both_assets_are_judged_by_their_own_endpoints(daemon: Daemon) -> None:
+    daemon.collect(10, 11)
+    daemon.workplace.raw("DELETE FROM raw.collections WHERE endpoint = 'images'")
+    judged = {event.asset_key: event for event in daemon.evaluate().asset_events}
     assert judged[COSTS_KEY].passed  # type: ignore[union-attr]
     assert not judged[USAGE_KEY].passed  # type: ignore[union-attr]
 
@@ -262,6 +339,44 @@ def test_a_repair_that_ends_before_it_reads_counts_as_a_try(daemon: Daemon) -> N
     table = daemon.said[-1].metadata["gaps"]
     assert isinstance(table, dg.TableMetadataValue)
     assert {record.data["failed_tries"] for record in table.records} == {1}
+
+
+def test_a_collection_judges_as_the_sensor_does(daemon: Daemon) -> None:
+    daemon.collect(10, 11)
+    daemon.workplace.raw(
+        "DELETE FROM raw.collections WHERE team_id = 'search' AND cost_date = '2026-03-10' "
+        "AND endpoint = 'costs'"
+    )
+    (request,) = daemon.evaluate().run_requests or ()
+    for _ in range(TRIES):
+        run = dg.DagsterRun(job_name="collect", tags=request.tags, run_config=request.run_config)
+        daemon.instance.add_run(run)
+        daemon.instance.report_run_failed(run)
+    daemon.evaluate()
+    given_up = daemon.said[-1]
+    assert given_up.severity is dg.AssetCheckSeverity.ERROR
+    said = len(daemon.said)
+    result = daemon.collect(11, 11)
+    (judged,) = (
+        each
+        for each in result.get_asset_check_evaluations()
+        if (each.check_name, each.asset_key) == (given_up.check_name, COSTS_KEY)
+    )
+    assert (judged.severity, judged.description) == (given_up.severity, given_up.description)
+    daemon.evaluate()
+    assert len(daemon.said) == said, "and is not said again"
+
+
+def test_a_lost_repair_is_a_try_of_its_own_endpoints_alone(daemon: Daemon) -> None:
+    daemon.collect(10, 11)
+    daemon.workplace.raw("DELETE FROM raw.collections WHERE endpoint = 'images'")
+    (request,) = daemon.evaluate().run_requests or ()
+    run = dg.DagsterRun(job_name="collect", tags=request.tags, run_config=request.run_config)
+    daemon.instance.add_run(run)
+    daemon.instance.report_run_failed(run)
+    daemon.workplace.raw("DELETE FROM raw.collections WHERE endpoint = 'embeddings'")
+    (asked,) = daemon.evaluate().run_requests or ()
+    assert asked.run_config["ops"]["openai"]["config"]["endpoints"] == ["embeddings"]
 
 
 def test_it_says_who_holds_the_warehouse(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_what_landed_before_an_interrupt_is_green_and_not_read_again(
 
     found = newest_broken_off(instance, job="collect", op="openai")
     tags = {RESUMES: run_id, "dagster/root_run_id": run_id}
-    assert found == Resumption(run_id, START, END, [], [], tags)
+    assert found == Resumption(run_id, START, END, [], [], [], tags)
     control.reset_requests()
     runner = Runner(one_by_one.pipeline, instance)
     resumed = runner.collect(DateRange(found.start, found.end), found.teams, tags=found.tags)
@@ -131,7 +131,7 @@ def add(
     run = dg.DagsterRun(
         job_name="collect",
         status=status,
-        run_config={"ops": {"openai": {"config": {"teams": ["search"]}}}},
+        run_config={"ops": {"openai": {"config": {"teams": ["search"], "endpoints": ["images"]}}}},
         tags={
             **(range_tags(START, END) if tags is None else tags),
             **({RESUMES: resumes.run_id} if resumes else {}),
@@ -166,6 +166,7 @@ def test_the_newest_run_that_nobody_finished_is_resumed(instance: dg.DagsterInst
         return newest_broken_off(instance, job="collect", op="openai")
 
     assert (newest().run_id, newest().teams) == (newer.run_id, ["search"])
+    assert newest().endpoints == ["images"]
     again = add(instance, CANCELED, resumes=newer)
     assert newest().run_id == again.run_id
     add(instance, SUCCESS, resumes=again)
