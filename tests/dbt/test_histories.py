@@ -28,6 +28,7 @@ MODELS = (
     "+costs_as_of",
     "+fct_restatements",
     "+fct_team_daily_costs",
+    "+rpt_collections",
     "+rpt_restatement_lag",
     "+rpt_unallocated_costs",
 )
@@ -151,6 +152,7 @@ class Histories:
         self.warehouse = warehouse
         self.chance = random.Random(seed)
         self.clock = at(DAYS[0], 20)
+        self.runs: list[str] = []
         self.companies = [
             Company(f"c{number}", self.chance, is_wired=number % 3 == 0)
             for number in range(companies)
@@ -160,6 +162,8 @@ class Histories:
                 warehouse.team(team, f"key-{team}")
 
     def step(self) -> None:
+        # A run makes several readings, and may still be at it while the next one reads.
+        self.runs = [*self.runs[-1:], f"run {self.clock}"]
         for _ in range(3):
             self.clock += timedelta(hours=self.chance.choice([1, 14, 40]))
             for company in self.companies:
@@ -189,6 +193,7 @@ class Histories:
             key=f"key-{reading.team}",
             organization_id=f"org-{company.name}" if company.is_wired else None,
             complete=complete,
+            run_id=self.chance.choice(self.runs),
         )
         if complete:
             company.readings.append(reading)
