@@ -128,11 +128,10 @@ class PageSize:
 
     def limit(self, days: int) -> int:
         """What to ask for when ``days`` are still to come."""
-        if self.rows is not None:
-            wanted = ROWS_PER_PAGE // max(self.rows, 1)
+        if self.rows is None:
+            wanted = days if days <= FIRST_BUCKETS * 3 // 2 else FIRST_BUCKETS
         else:
-            few_more = days <= FIRST_BUCKETS * 3 // 2
-            wanted = days if few_more else FIRST_BUCKETS
+            wanted = ROWS_PER_PAGE // max(self.rows, 1)
         return max(1, min(wanted, self._most, days))
 
     def worth_a_new_query(self, asked: int, days: int) -> bool:
